@@ -14,10 +14,11 @@ BRIGHTEST = float(np.finfo(np.float16).max)  # what the textures hold
 
 
 class Arrival:
-    """The answer to a render request, once it is ready to be shown. Made in the main thread."""
+    """The answer to a render request, once it is ready to be shown. Made in the main thread.
+    exposure: what its light is multiplied by."""
 
-    def __init__(self, job: worker_process.JobHandle) -> None:
-        self._job, self._space = job, colorspace.get_working_space()
+    def __init__(self, job: worker_process.JobHandle, exposure: float = 1.0) -> None:
+        self._job, self._space, self._exposure = job, colorspace.get_working_space(), exposure
         self._answer: dict[str, Any] = {}
         self._error: Exception | None = None
         self._thread = threading.Thread(target=self._await, name="NeAR picture", daemon=True)
@@ -43,18 +44,20 @@ class Arrival:
     def _await(self) -> None:
         try:
             answer = self._job.result()
-            self._answer = answer | {"passes": {name: lay_out(values, self._space)
+            self._answer = answer | {"passes": {name: lay_out(values, self._space, self._exposure)
                                                 for name, values in answer["passes"].items()}}
         except Exception as error:
             self._error = error if isinstance(error, errors.Cancelled | errors.NearError) else log.explain_bug(error)
 
 
-def lay_out(values: np.ndarray, space: str = "Linear Rec.709") -> np.ndarray:
+def lay_out(values: np.ndarray, space: str = "Linear Rec.709", exposure: float = 1.0) -> np.ndarray:
     """A premultiplied picture (H, W, 4) float32, linear Rec.709, row 0 on top, or depth (H, W, 1), as rows for upload:
-    float32, row 0 at the bottom. space: the working space."""
+    float32, row 0 at the bottom. space: the working space. exposure: what light is multiplied by."""
     rows: np.ndarray = np.empty(values.shape, np.float32)
     if values.shape[2] == 4 and space != "Linear Rec.709":
         values = np.concatenate([colorspace.from_rec709(values[..., :3], space), values[..., 3:]], -1)
+    if values.shape[2] == 4 and exposure != 1:
+        values = values * np.array([exposure, exposure, exposure, 1], np.float32)
     return np.clip(values[::-1], -BRIGHTEST, BRIGHTEST, out=rows)
 
 

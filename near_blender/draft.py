@@ -40,11 +40,13 @@ class View:
 
 @dataclass(frozen=True)
 class Light:
-    """What lights a draft. backdrop: the World as the camera sees it, None with a transparent film."""
+    """What lights a draft. backdrop: the World as the camera sees it, None with a transparent film. exposure: what
+    the light that is seen is multiplied by."""
 
     environment: Environment
     backdrop: Environment | None
     lamps: Sequence[scene.Lamp] = ()
+    exposure: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -196,7 +198,7 @@ def _pack_frame(view: View, light: Light) -> np.ndarray:
     return np.concatenate([
         *(matrix.T.ravel() for matrix in (to_clip, np.linalg.inv(to_clip), to_map)), eye,
         np.pad(compute_sky(light.environment), ((0, 0), (0, 1))).ravel(), lamps.ravel(),
-        (len(nearest), strength, 0, 0)]).astype(np.float32)
+        (len(nearest), strength * light.exposure, light.exposure, 0)]).astype(np.float32)
 
 
 def _weigh(lamp: scene.Lamp, place: np.ndarray) -> float:

@@ -13,7 +13,7 @@ _FRAME = f"""struct Frame {{
   vec4 eye;         /* where the view looks from; w: 0 where it looks along one direction, which xyz is then */
   vec4 sky[9];      /* light of the World by direction, spherical harmonics */
   vec4 lamps[{LAMPS * 4}];  /* each: position, kind; axis, 1 / area; color, shares; cosines of a spot's edge */
-  vec4 count;       /* lamps; strength of the backdrop */
+  vec4 count;       /* lamps; strength of the backdrop; exposure */
 }};
 """
 
@@ -61,7 +61,7 @@ void main() {
     float lobe = (power + 2.0) / 8.0 * pow(max(dot(n, h), 0.0), power);
     light += arrives * (diffuse / 3.14159265 + shine * min(lobe, 1e3) / 3.14159265);
   }
-  result = vec4(light * base_opacity.a + glow.rgb, base_opacity.a);
+  result = vec4((light * base_opacity.a + glow.rgb) * frame.count.z, base_opacity.a);
 }
 """
 

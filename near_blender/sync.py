@@ -257,6 +257,11 @@ def find_filter_width(frame: Any) -> float:
     return float(frame.render.filter_size if own is None else own.filter_width)
 
 
+def find_exposure(frame: Any) -> float:
+    """What Cycles, which draws what is ordinary, multiplies the light by that the scene's film sees."""
+    return float(getattr(getattr(frame, "cycles", None), "film_exposure", 1.0))
+
+
 def count_bounces(frame: Any) -> dict[str, int]:
     """How often light goes on where Cycles, which draws what is ordinary, has limits of its own: fields of
     scene.Settings."""

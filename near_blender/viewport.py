@@ -272,8 +272,9 @@ class ViewportPicture:
         return True
 
     def _describe(self, depsgraph: Any, through: Any) -> tuple[scene.Settings, dict[str, Any]]:
-        """The picture that is wanted at its best, but its camera. through: the camera object, evaluated, whose view it
-        is: its lens blurs pictures of assets alone, as a draft of ordinary objects is sharp."""
+        """The picture that is wanted at its best, but its camera; film: what its light is then multiplied by. through:
+        the camera object, evaluated, whose view it is: its lens blurs pictures of assets alone, as a draft of ordinary
+        objects is sharp."""
         frame, alone = depsgraph.scene_eval, not self._has_draft(depsgraph)
         settings, request = sync.make_request(frame, self._assets, self._light,
                                               ("Combined",) if alone else ("Combined", "Depth"),
@@ -281,17 +282,18 @@ class ViewportPicture:
                                               None if alone else self._refinement.occluders)
         if alone and through is not None and through.type == "CAMERA":
             request["lens"] = exposure.read_lens(through)
-        return settings, request
+        return settings, request | {"film": sync.find_exposure(frame)}
 
     def _submit(self, depsgraph: Any, camera: scene.Camera, scale: float, coarseness: float, through: Any) -> None:
         """Asks for what is wanted, seen by camera."""
         settings, request = self._describe(depsgraph, through)
         self._summary = sync.summarize(settings, request) if scale == 1 else None
+        film = request.pop("film")
         if scale < 1:
             settings = replace(settings, quality="draft", coarseness=coarseness)
             request.pop("lens", None)
         self._job = arrival.Arrival(client.get_worker().submit(
-            "render", f"viewport {id(self)}", camera=camera, settings=settings, **request))
+            "render", f"viewport {id(self)}", camera=camera, settings=settings, **request), film)
         self._asked = (self._wanted, scale)
 
     def _show(self, engine: bpy.types.RenderEngine, context: Any, depsgraph: Any) -> None:
@@ -318,8 +320,8 @@ class ViewportPicture:
         layer = draft.AssetsLayer(self._texture, self._depth) if shown and self._depth is not None else None
         view = draft.View(np.array(window.window_matrix, np.float64), np.array(window.view_matrix, np.float64),
                           (region.width, region.height))
-        return self._draft.draw(self._surfaces, view, draft.Light(light.environment, backdrop, self._lamps.lamps),
-                                layer)
+        lit = draft.Light(light.environment, backdrop, self._lamps.lamps, sync.find_exposure(depsgraph.scene_eval))
+        return self._draft.draw(self._surfaces, view, lit, layer)
 
 
 @contextlib.contextmanager

@@ -221,6 +221,16 @@ def test_transparent_film(screen, scene):
     assert screen.shown[-1][0, 0, 3] == 0 and screen.shown[-1][40, 60, 3] > 0.8
 
 
+def test_the_films_exposure_counts(screen, scene):
+    screen.settle()
+    one = screen.shown[-1]
+    scene.cycles.film_exposure = 2.5
+    scene.update_tag()
+    screen.view.update(bpy.context.evaluated_depsgraph_get())
+    screen.settle()
+    assert np.allclose(screen.shown[-1], one * (2.5, 2.5, 2.5, 1), rtol=1e-4, atol=1e-6) and one[40, 60, 0] > 0.1
+
+
 def test_light_from_around_comes_at_rest(screen, scene):
     stage.set_color(scene.world, (0, 0, 0))
     bpy.ops.mesh.primitive_plane_add(size=2, location=(0, -2, 0), rotation=(math.pi / 2, 0, 0))
