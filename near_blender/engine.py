@@ -143,7 +143,7 @@ class NearRenderEngine(bpy.types.RenderEngine):
         answers = self._wait_for(jobs, 0.0 if around is None else 0.3, 1.0 if around is None else 0.8)
         made, self._stamp.model = answers[0]["passes"], answers[0]["model"]
         held = passes.measure_held(made, assets)
-        made["Combined"][..., :3] *= sync.find_exposure(frame)  # as Cycles its own
+        passes.expose(made, sync.find_exposure(frame))
         made |= exposure.make_vectors(made, camera, self._steps, view)
         passes.identify(made, assets.owners, needed, ranks)
         if around is None:

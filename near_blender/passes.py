@@ -74,6 +74,13 @@ def count_ranks(view_layer: Any) -> int:
     return view_layer.pass_cryptomatte_depth // 2 * 2
 
 
+def expose(made: dict[str, np.ndarray], exposure: float) -> None:
+    """Multiplies what is light by the film's exposure, as Cycles does: colours and Shadow stay."""
+    for name in scene.LIGHT:
+        if name in made:
+            made[name][..., :3] *= exposure
+
+
 def measure_held(made: dict[str, np.ndarray], assets: sync.VisibleAssets) -> np.ndarray:
     """What holdouts cover of each pixel, (H, W, 1); (1, 1, 1) where there are none."""
     if not assets.held or scene.INSTANCES not in made:

@@ -1,6 +1,7 @@
 """Passes of the whole picture: who is seen where."""
 
 import json
+from dataclasses import replace
 
 import bpy
 import numpy as np
@@ -74,6 +75,30 @@ def test_levels_are_the_view_layers(scene, tmp_path):
     made = stage.render(scene, tmp_path)
     assert {name for name in made if name.startswith("Crypto")} == {"CryptoObject00"}
     assert passes.list_neural(passes.list_wanted(scene.view_layers[0])) == ("Combined", "Instances")
+
+
+def test_the_films_exposure_counts_for_what_glows_too(ball, tmp_path):
+    """The ball by NeAR, the cube beside it by Cycles; their passes are one picture."""
+    scene = stage.make_stage()
+    stage.add_asset(replace(ball, surfels=replace(ball.surfels, emission=np.full_like(ball.surfels.position, 0.5))))
+    bpy.ops.mesh.primitive_cube_add(size=0.5, location=(1, 0, 0))
+    material = bpy.data.materials.new("Glow")
+    material.use_nodes = True
+    bpy.context.object.data.materials.append(material)
+    inputs = material.node_tree.nodes["Principled BSDF"].inputs
+    inputs["Emission Color"].default_value, inputs["Emission Strength"].default_value = (1, 1, 1, 1), 0.5
+    scene.near.samples, scene.near.denoise = 4, False
+    layer = scene.view_layers[0]
+    layer.use_pass_emit = layer.near.use_pass_shadow = layer.near.use_pass_base_color = True
+    one = stage.render(scene, tmp_path)
+    scene.cycles.film_exposure = 2
+    two = stage.render(scene, tmp_path)
+    ball_, cube = np.s_[22:26, 28:36], np.s_[26:28, 52:56]
+    for part in ball_, cube:
+        assert np.allclose(one["Emission"][part], 0.5, rtol=0.02)
+    for name, times in (("Combined", 2), ("Emission", 2), ("Shadow", 1), ("Base Color", 1)):
+        for part in ball_, cube:
+            assert np.allclose(two[name][part][..., :3], times * one[name][part][..., :3], rtol=0.02, atol=1e-4), name
 
 
 def test_vectors_are_cycles_own(ball, tmp_path):
