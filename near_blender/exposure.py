@@ -83,7 +83,7 @@ def read_motion(engine: bpy.types.RenderEngine, depsgraph: bpy.types.Depsgraph, 
     curve = render.motion_blur_shutter_curve
     curve.initialize()
     openness = tuple(float(curve.evaluate(curve.curves[0], x)) for x in np.linspace(0, 1, 17))
-    return _look_at_keys(engine, depsgraph, assets, middle, render.motion_blur_shutter, openness, views)
+    return _look_at_keys(engine, depsgraph, assets, middle, render.motion_blur_shutter, openness, views, blurs=True)
 
 
 def read_steps(engine: bpy.types.RenderEngine, depsgraph: bpy.types.Depsgraph, assets: sync.VisibleAssets,
@@ -94,18 +94,23 @@ def read_steps(engine: bpy.types.RenderEngine, depsgraph: bpy.types.Depsgraph, a
 
 
 def _look_at_keys(engine: bpy.types.RenderEngine, depsgraph: bpy.types.Depsgraph, assets: sync.VisibleAssets,
-                  middle: float, shutter: float, openness: tuple[float, ...], views: list[str]) -> Motion:
+                  middle: float, shutter: float, openness: tuple[float, ...], views: list[str], blurs: bool = False
+                  ) -> Motion:
+    """blurs: what may not blur stands still."""
     seen: dict[str, list] = {view: [] for view in views}
     places: dict[str, list] = {view: [] for view in views}
     poses = []
     for time in np.linspace(-0.5, 0.5, KEYS):
         go_to(engine, middle + shutter * float(time))
-        poses.append(movement.find_poses(depsgraph, assets))
+        poses.append(movement.find_poses(depsgraph, assets, blurs))
         for view in views:
             engine.active_view_set(view)
             seen[view].append(sync.find_camera(engine, depsgraph, view))
             places[view].append(np.array(engine.camera_model_matrix(sync.find_camera_object(engine, depsgraph, view))))
     go_to(engine, middle)
+    for view in views:
+        if blurs and not movement.may_blur(sync.find_camera_object(engine, depsgraph, view)):
+            seen[view], places[view] = ([each[view][KEYS // 2]] * KEYS for each in (seen, places))
     stood = np.array([[pose.standing for pose in each] for each in poses], np.float64).reshape(KEYS, -1, 4, 4)
     matrices, bends = movement.trace(poses, KEYS // 2)
     return Motion(seen, places, matrices, stood, openness, shutter, bends)

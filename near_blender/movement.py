@@ -30,14 +30,21 @@ class PosedInstance:
         return points @ matrix[:3, :3].T + matrix[:3, 3]
 
 
-def find_poses(depsgraph: bpy.types.Depsgraph, assets: sync.VisibleAssets) -> list[PosedInstance]:
-    """Of every instance of assets, as the depsgraph has it now; of those that it no longer shows, as they were."""
+def may_blur(ob: Any, parent: Any = None) -> bool:
+    """Whether the artist lets motion blur ob, evaluated, in Cycles, and the one that makes it an instance."""
+    return all(getattr(getattr(each, "cycles", None), "use_motion_blur", True) for each in (ob, parent or ob))
+
+
+def find_poses(depsgraph: bpy.types.Depsgraph, assets: sync.VisibleAssets, blurs: bool = False
+               ) -> list[PosedInstance]:
+    """Of every instance of assets, as the depsgraph has it now; of those that it no longer shows, as they were. blurs:
+    so are those that may not blur."""
     standing: dict[tuple, np.ndarray] = {}
     copies: dict[tuple, list[following.Copy]] = {}
     shown: dict[Any, list[following.Copy]] = {}
     for instance in depsgraph.object_instances:
         ob: Any = instance.object
-        if ob.type != "MESH" or not sync.is_asset(ob):
+        if ob.type != "MESH" or not sync.is_asset(ob) or blurs and not may_blur(ob, instance.parent):
             continue
         key = sync.find_key(instance)
         standing[key] = np.array(instance.matrix_world, np.float64)

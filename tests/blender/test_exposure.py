@@ -59,6 +59,24 @@ def test_a_view_layer_may_do_without_motion_blur(scene, tmp_path):
     assert np.abs(draw(scene, tmp_path, "NEAR") - still).max() < 1e-4
 
 
+@pytest.mark.parametrize("name", ["Asset", "Camera"])
+def test_an_object_may_do_without_motion_blur(scene, tmp_path, name):
+    if name == "Camera":
+        bpy.data.objects["Asset"].animation_data_clear()
+        bpy.data.objects["Asset"].location.x = 0
+        for frame, x in ((0, -1.0), (2, 1.0)):
+            scene.camera.location.x = x
+            scene.camera.keyframe_insert("location", index=0, frame=frame)
+        scene.frame_set(1)
+    still = draw(scene, tmp_path, "NEAR")
+    scene.render.use_motion_blur = True
+    blurred = draw(scene, tmp_path, "NEAR")
+    bpy.data.objects[name].cycles.use_motion_blur = False
+    ours, theirs = draw(scene, tmp_path, "NEAR"), draw(scene, tmp_path, "CYCLES")
+    assert np.abs(ours - still).max() < 1e-4 < 0.1 < np.abs(ours - blurred).max()
+    assert np.abs(profile(ours) - profile(theirs)).mean() < 0.02 < np.abs(profile(blurred) - profile(theirs)).mean()
+
+
 @pytest.mark.parametrize("kind", ["PERSP", "ORTHO"])
 def test_depth_of_field_has_the_shape_of_cycles(scene, tmp_path, kind):
     camera = scene.camera.data
