@@ -8,7 +8,7 @@ from typing import Any
 import bpy
 import numpy as np
 
-from . import materials, node_trees, sync, world
+from . import exposure, materials, node_trees, sync, world
 
 SURFACES = {"MESH", "CURVE", "SURFACE", "META", "FONT", "CURVES", "POINTCLOUD", "VOLUME"}  # what Cycles draws
 
@@ -102,8 +102,8 @@ def find_unclear(depsgraph: bpy.types.Depsgraph) -> np.ndarray | None:
         return None
     frame: Any = depsgraph.scene_eval
     camera = frame.camera
-    if frame.render.use_motion_blur or camera is not None and getattr(camera.data, "dof", None) is not None \
-            and camera.data.dof.use_dof:
+    if exposure.find_middle(frame, depsgraph.view_layer_eval) is not None or camera is not None \
+            and getattr(camera.data, "dof", None) is not None and camera.data.dof.use_dof:
         return None
     clear: dict[Any, bool] = {}
     corners = []

@@ -88,6 +88,11 @@ def test_what_depth_may_look_past_is_found_where_it_stands(scene, ball):
     assert len(find()) == 0
     scene.camera.data.dof.use_dof = True
     assert find() is None
+    scene.camera.data.dof.use_dof, scene.render.use_motion_blur = False, True
+    assert find() is None
+    scene.view_layers[0].use_motion_blur = False
+    bpy.context.view_layer.update()
+    assert len(find()) == 0, "as its layer is sharp"
 
 
 def test_a_worlds_volume_is_ordinary_and_everywhere(scene, ball):
