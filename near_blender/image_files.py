@@ -73,12 +73,19 @@ def _writing(image: Any, path: str) -> Iterator[None]:
         yield
     except RuntimeError as error:
         if image.size[0]:
-            raise OSError(str(error).strip().splitlines()[0].removeprefix("Error: ")) from error
+            words = str(error).strip().removeprefix("Error:").strip() or "Blender does not say why"
+            raise OSError(words.splitlines()[0]) from error
         raise
     name = Path(path)
     files = name.parent.glob("*.png") if "<UDIM>" in name.name else [name] if name.suffix == ".png" else []
-    if not all(file.read_bytes().endswith(_END) for file in files):
+    if not all(map(_is_whole, files)):
         raise OSError("there is no room for it")
+
+
+def _is_whole(png: Path) -> bool:
+    with png.open("rb") as file:
+        file.seek(max(file.seek(0, os.SEEK_END) - len(_END), 0))
+        return file.read() == _END
 
 
 def keep(image: Any) -> None:
