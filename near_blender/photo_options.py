@@ -19,13 +19,13 @@ from bpy.props import (
     FloatProperty,
     FloatVectorProperty,
     IntProperty,
-    PointerProperty,
     StringProperty,
 )
 
 from . import translations
 from ._core import errors, hints, shot
 from .paths import RELATIVE
+from .references import find_keyed, name_key
 
 FOUND = {"fov": "reads_fov", "elevation": "estimates_elevation"}  # angle of a photo -> whether it is found, not given
 SHAPE = ("thickness", "symmetry", "seed")
@@ -102,6 +102,8 @@ def _forget(photo: Any, context: Any) -> None:
         if image is not None and image.session_uid == photo.uid:  # it has another name
             return
         photo.uid = 0 if image is None else image.session_uid
+    if hasattr(photo, "image_key"):
+        photo.image_key = ""
     photo.hints = ""
     if hasattr(photo, "found"):
         photo.found = ""
@@ -110,11 +112,35 @@ def _forget(photo: Any, context: Any) -> None:
             photo.view = view.upper()
 
 
-def _name_image(photo: Any, context: Any) -> None:
-    """The image that an artist chooses is another photo; under a new name it is not."""
-    name = photo.picture.name if photo.picture else ""
-    if name != photo.image:
-        photo.image = name
+def keep_image(photo: Any, image: Any) -> None:
+    """Has a photo that an asset was made from be an image, or a file, where that is None."""
+    if image is None or image != find_image(photo):  # or it has another name
+        photo.image = "" if image is None else image.name
+    photo.image_key = "" if image is None else name_key(image)
+
+
+def keep_camera(photo: Any, ob: Any) -> None:
+    """Has one of several photos that an asset was made from be taken by an object's camera; None: by none."""
+    photo.camera_name = "" if ob is None else ob.name
+    photo.camera_key = "" if ob is None else name_key(ob)
+
+
+def _choose_image(photo: Any, name: str) -> None:
+    keep_image(photo, bpy.data.images.get(name))
+
+
+def _choose_camera(photo: Any, name: str) -> None:
+    keep_camera(photo, bpy.data.objects.get(name))
+
+
+def _name_image(photo: Any) -> str:
+    image = find_image(photo)
+    return photo.image if image is None else image.name
+
+
+def _name_camera(photo: Any) -> str:
+    ob = find_camera(photo)
+    return photo.camera_name if ob is None else ob.name
 
 
 def _know_camera(photo: Any, context: Any) -> None:
@@ -173,15 +199,25 @@ class NEAR_PG_photo(SeveralOptions, bpy.types.PropertyGroup):
     camera_uid: IntProperty(options={"HIDDEN"})
 
 
-class NEAR_PG_origin_photo(SeveralOptions, bpy.types.PropertyGroup):
-    """One of several photos that an asset was made from. picture: the image, which may have another name by now;
-    without one, in files of older versions, that name counts."""
+class KeptImage:
+    """The image that is a photo which an asset was made from, as properties for a property group. picture: its name
+    now; image: the one that it had. Images of older files have no key."""
 
-    picture: PointerProperty(
-        type=bpy.types.Image, name="Image", update=_name_image,
+    image_key: StringProperty(name="Key", options={"HIDDEN"}, description="What the image is known by")
+    picture: StringProperty(
+        name="Image", get=_name_image, set=_choose_image,
         description="Image of this file that is the photo, in place of a picture file")
-    camera: PointerProperty(
-        type=bpy.types.Object, name="Camera", poll=lambda self, ob: ob.type == "CAMERA",
+
+
+class NEAR_PG_origin_photo(SeveralOptions, KeptImage, bpy.types.PropertyGroup):
+    """One of several photos that an asset was made from. camera: the camera's name now. No pointers: an asset that is
+    appended, or handed over with its scene, brings neither photos nor cameras along."""
+
+    camera_name: StringProperty(name="Name", options={"HIDDEN"}, description="What the camera was called")
+    camera_key: StringProperty(name="Key", options={"HIDDEN"}, description="What the camera is known by")
+    camera: StringProperty(
+        name="Camera", search=_list_cameras, search_options={"SORT"}, get=_name_camera,
+        set=_choose_camera,
         description="Camera of the scene that stands where the photo was taken")
 
 
@@ -194,15 +230,12 @@ class RefineOption:
                     "worse")
 
 
-class NEAR_PG_origin(PhotoOptions, RefineOption, bpy.types.PropertyGroup):
+class NEAR_PG_origin(PhotoOptions, RefineOption, KeptImage, bpy.types.PropertyGroup):
     path: StringProperty(
         name="Photo", subtype="FILE_PATH", options=RELATIVE, update=_forget,
         description="The photo that the asset was made from, the first of several")
     image: StringProperty(
         name="Image", update=_forget,
-        description="Image of this file that is the photo, in place of a picture file")
-    picture: PointerProperty(
-        type=bpy.types.Image, name="Image", update=_name_image,
         description="Image of this file that is the photo, in place of a picture file")
     photos: CollectionProperty(
         type=NEAR_PG_origin_photo, name="Photos",
@@ -252,12 +285,14 @@ def is_there(photo: Any) -> bool:
 
 def find_image(photo: Any) -> Any:
     """The image of the Blender file that is a photo, of several or of an asset; None where that is a file."""
-    return getattr(photo, "picture", None) or (bpy.data.images.get(photo.image) if photo.image else None)
+    return find_keyed("images", getattr(photo, "image_key", ""), photo.image) if photo.image else None
 
 
 def find_camera(photo: Any) -> Any:
     """The object that is the camera of one of several photos; None where there is none."""
-    return bpy.data.objects.get(photo.camera) if isinstance(photo.camera, str) else photo.camera
+    if hasattr(photo, "camera_key"):
+        return find_keyed("objects", photo.camera_key, photo.camera_name)
+    return bpy.data.objects.get(photo.camera)
 
 
 def name_photo(photo: Any) -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import bpy
-from bpy.props import BoolProperty, EnumProperty, IntProperty, PointerProperty
+from bpy.props import BoolProperty, EnumProperty, IntProperty, PointerProperty, StringProperty
 
 from . import looks, payload, photo_options
 
 _OVERRIDE: Any = {"LIBRARY_OVERRIDABLE"}
+_KEY = "What photos know it by that are taken by it, or show it"
 
 
 class NEAR_PG_scene(bpy.types.PropertyGroup):
@@ -68,6 +69,11 @@ class NEAR_PG_object(bpy.types.PropertyGroup):
     is_composited: BoolProperty(
         name="Composited", override=_OVERRIDE,
         description="Hidden from the camera of other engines, since NeAR draws it for their compositing")
+    key: StringProperty(name="Key", override=_OVERRIDE, description=_KEY, options={"HIDDEN"})
+
+
+class NEAR_PG_image(bpy.types.PropertyGroup):
+    key: StringProperty(name="Key", override=_OVERRIDE, description=_KEY, options={"HIDDEN"})
 
 
 class NEAR_PG_world(bpy.types.PropertyGroup):
@@ -95,7 +101,8 @@ class NEAR_PG_view_layer(bpy.types.PropertyGroup):
 
 
 GROUPS: dict[Any, Any] = {bpy.types.Scene: NEAR_PG_scene, bpy.types.Object: NEAR_PG_object,
-                          bpy.types.World: NEAR_PG_world, bpy.types.ViewLayer: NEAR_PG_view_layer}
+                          bpy.types.Image: NEAR_PG_image, bpy.types.World: NEAR_PG_world,
+                          bpy.types.ViewLayer: NEAR_PG_view_layer}
 
 
 def register() -> None:

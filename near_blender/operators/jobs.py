@@ -24,6 +24,7 @@ from .place import AssetReading, MeshSource, in_scene, place_asset, replace_asse
 from .status import shorten, show_status
 
 INTERVAL = 0.1  # seconds between looks at the worker
+_KEEP = {"picture": photo_options.keep_image, "camera": photo_options.keep_camera}  # datablocks of an origin
 
 
 @dataclass
@@ -274,7 +275,10 @@ def remember(ob: Any, origin: Origin, views: Sequence[tuple[float, float] | None
 def _write(owner: Any, values: dict[str, Any]) -> None:
     """Sets properties; a datablock may be gone by now, or have another name."""
     for name, value in values.items():
-        setattr(owner, name, value.find() if isinstance(value, Reference) else value)
+        if name in _KEEP:
+            _KEEP[name](owner, value and value.find())
+        else:
+            setattr(owner, name, value)
 
 
 def _tell_dialog(photos: Iterable[Any]) -> None:

@@ -236,10 +236,8 @@ def draw_photo(layout: bpy.types.UILayout, photo: Any, number: int, draws: str =
 
 def draw_source(layout: bpy.types.UILayout, photo: Any, **options: Any) -> None:
     """Where a photo is, NEAR_PG_photo or NEAR_PG_origin: a picture file, or an image of the Blender file."""
-    if getattr(photo, "picture", None):
-        layout.prop(photo, "picture", **options)
-    elif photo.image:
-        layout.prop_search(photo, "image", bpy.data, "images", **options)
+    if photo.image:
+        layout.prop_search(photo, "picture" if hasattr(photo, "picture") else "image", bpy.data, "images", **options)
     else:
         layout.prop(photo, "path", **options)
 

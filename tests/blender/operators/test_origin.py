@@ -88,7 +88,7 @@ def test_a_photo_may_be_taken_out_to_choose_another(near_file, field):
     ob, image = bpy.context.object, bpy.data.images.new("Egg", 8, 8)
     jobs.remember(ob, jobs.Origin.of(*{"path": ("Egg.png", None), "picture": ("", image)}[field], ob.near.origin, {}))
     assert photo_options.name_photo(ob.near.origin) == {"path": "Egg.png", "picture": "Egg"}[field]
-    setattr(ob.near.origin, field, {"path": "", "picture": None}[field])
+    setattr(ob.near.origin, field, "")
     assert origin.find_origin(ob) is not None
     with pytest.raises(RuntimeError, match="No photo is chosen"):
         bpy.ops.near.remake_asset()

@@ -10,7 +10,7 @@ from bpy_extras.object_utils import world_to_camera_view
 from mathutils import Vector
 from PIL import Image
 
-from near_blender import payload, photo_options
+from near_blender import payload, photo_options, scratch
 from near_blender.operators import jobs, photos, scene_photos
 from near_core.errors import NearError
 from near_core.image import read_size
@@ -65,7 +65,7 @@ def add_camera(name: str, place, at, **lens) -> bpy.types.Object:
 
 def add_row(owner, path: str, camera, **known):
     photo = owner.near.origin.photos.add()
-    photo.path, photo.view, photo.camera = path, "CAMERA", camera
+    photo.path, photo.view, photo.camera = path, "CAMERA", camera.name if camera else ""
     for key, value in known.items():
         setattr(photo, key, value)
     return photo
@@ -184,13 +184,13 @@ def test_an_asset_stands_where_cameras_saw_it(tmp_path):
     ob = bpy.context.object
     assert list_corners(ob) == pytest.approx(TRUE, abs=0.03)
     told = ob.near.origin
-    assert [photo.camera.name for photo in told.photos] == ["From 0", "From 90", "From 180", "From 270"]
+    assert [photo.camera for photo in told.photos] == ["From 0", "From 90", "From 180", "From 270"]
     bpy.data.objects["From 90"].name = "Renamed"
     ob.location.z += 1
     told.photos[3].use = False
     assert bpy.ops.near.remake_asset() == {"FINISHED"}
     assert list_corners(ob) == pytest.approx(TRUE + [0, 0, 1], abs=0.04)
-    assert told.photos[1].camera.name == "Renamed"
+    assert told.photos[1].camera == "Renamed"
 
 
 def test_one_camera_tells_all_but_how_far_away_the_object_is(tmp_path):
@@ -238,15 +238,18 @@ def test_an_image_is_remembered_under_any_name(tmp_path):
     bpy.context.scene.collection.objects.link(owner)
     told = owner.near.origin
     photo = told.photos.add()
-    photo.picture, photo.hints = image, '{"number": 2}'
+    photo.picture = image.name
+    photo.hints = '{"number": 2}'
     jobs.remember(owner, jobs.Origin.of_several(told.photos, told))
     image.name = "Front of it"
     assert photo_options.name_photo(told.photos[0]) == photo_options.name_photo(told) == "Front of it"
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "renamed.blend"))
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "renamed.blend"))
     told = bpy.data.objects["Owner"].near.origin
-    assert told.photos[0].picture == bpy.data.images["Front of it"] and told.photos[0].hints
-    told.photos[0].picture = bpy.data.images.new("Another", 8, 8)
+    assert told.photos[0].picture == "Front of it" and told.photos[0].hints
+    told.photos[0].picture = "Front of it"
+    assert told.photos[0].hints, "it is the same one"
+    told.photos[0].picture = bpy.data.images.new("Another", 8, 8).name
     assert told.photos[0].hints == "" and photo_options.name_asset(told.photos[0]) == "Another"
 
 
@@ -302,3 +305,50 @@ def test_empties_beyond_the_most_are_left_out():
     photos.NEAR_OT_create_asset_from_photos._list_scene(SimpleNamespace(photos=listed), bpy.context.scene)
     assert len(listed) == 24
     listed.clear()
+
+
+@pytest.fixture
+def remembered(tmp_path):
+    """The file of an asset's object that was made of a painted image, by a camera that follows another object."""
+    image, camera = bpy.data.images.new("Painted", 64, 64), add_camera("Tripod", (0, -4, 0), (0, 0, 0))
+    camera.constraints.new("TRACK_TO").target = bpy.data.objects.new("Aim", None)
+    bpy.ops.near.add_sample()
+    ob = bpy.context.object
+    ob.name = "Asset"
+    photo = ob.near.origin.photos.add()
+    photo.picture, photo.view, photo.camera = image.name, "CAMERA", camera.name
+    jobs.remember(ob, jobs.Origin.of_several(ob.near.origin.photos, ob.near.origin))
+    return tmp_path / "asset.blend"
+
+
+def test_an_asset_brings_neither_its_photos_nor_their_cameras(remembered):
+    """Into a file that has a camera of that name."""
+    ob = bpy.data.objects["Asset"]
+    assert photo_options.find_camera(ob.near.origin.photos[0]) == bpy.data.objects["Tripod"]
+    bpy.data.libraries.write(str(remembered), {ob})
+    bpy.ops.wm.read_homefile(use_factory_startup=True, use_empty=True)
+    add_camera("Tripod", (0, -4, 0), (0, 0, 0))
+    bpy.ops.wm.append(directory=str(remembered / "Object"), filename="Asset")
+    assert {each.name for each in bpy.data.objects} == {"Asset", "Tripod"} and not bpy.data.images
+    told = bpy.data.objects["Asset"].near.origin
+    assert photo_options.find_camera(told.photos[0]) is None and told.photos[0].camera == "Tripod"
+    with pytest.raises(RuntimeError, match="There is no image Painted"):
+        with bpy.context.temp_override(object=bpy.data.objects["Asset"]):
+            bpy.ops.near.remake_asset()
+
+
+def test_an_asset_that_comes_with_its_photos_and_cameras_knows_them(remembered):
+    bpy.data.objects["Tripod"].name, bpy.data.images["Painted"].name = "Stand", "Front"
+    bpy.data.libraries.write(str(remembered), {bpy.data.objects["Asset"], bpy.data.objects["Stand"],
+                                               bpy.data.images["Front"]})
+    bpy.ops.wm.read_homefile(use_factory_startup=True, use_empty=True)
+    with bpy.data.libraries.load(str(remembered)) as (there, taken):
+        taken.objects, taken.images = ["Asset", "Stand"], ["Front"]
+    (photo,) = bpy.data.objects["Asset"].near.origin.photos
+    assert (photo.picture, photo.camera) == ("Front", "Stand")
+
+
+def test_the_second_blender_gets_no_photos(remembered):
+    path, folder = scratch.write(bpy.context.scene, "scene")
+    with folder, bpy.data.libraries.load(path) as (there, _):
+        assert "Asset" in there.objects and there.images == []
