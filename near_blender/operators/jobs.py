@@ -288,7 +288,9 @@ def _tell_dialog(photos: Iterable[Any]) -> None:
     for row in last.photos if last is not None else ():
         photo = known.get((row.path, row.image))
         if photo is not None and row.view == photo.view:
-            row.found, row.azimuth, row.elevation = photo.found, photo.azimuth, photo.elevation
+            row.found = photo.found
+            if photo.found == "ANGLES":  # others are as an artist has them, who may have corrected them meanwhile
+                row.azimuth, row.elevation = photo.azimuth, photo.elevation
 
 
 def is_idle(operator: type[bpy.types.Operator]) -> bool:

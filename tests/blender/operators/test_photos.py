@@ -298,6 +298,21 @@ def test_what_was_corrected_in_a_dialog_that_failed_is_there_when_it_opens_again
     last.seed = 0
 
 
+def test_angles_that_are_corrected_while_an_asset_is_made_stay():
+    last = bpy.context.window_manager.operator_properties_last("near.create_asset_from_photos")
+    told = bpy.data.objects.new("Owner", None).near.origin.photos
+    last.photos.clear()
+    for owner, azimuth in ((told, 0.1), (last.photos, 0.2)):
+        for path, view in (("/given.png", "ANGLES"), ("/found.png", "FIND")):
+            photo = owner.add()
+            photo.path, photo.view, photo.azimuth = path, view, azimuth
+    told[1].found = "ANGLES"
+    jobs._tell_dialog(told)
+    assert [photo.azimuth for photo in last.photos] == pytest.approx([0.2, 0.1])
+    assert [photo.found for photo in last.photos] == ["", "ANGLES"]
+    last.photos.clear()
+
+
 def test_a_photo_that_is_edited_gets_a_new_thumbnail(tmp_path):
     photo = bpy.data.objects.new("Owner", None).near.origin.photos.add()
     photo.path = save_egg(tmp_path / "egg.png")
