@@ -19,7 +19,7 @@ from .._core import asset as assets
 from .._core import errors
 from .._core import image as images
 from ..references import Reference
-from .landing import Landing, follow, land
+from .landing import Landing, follow, land, stand
 from .place import AssetReading, MeshSource, in_scene, place_asset, replace_asset, report_errors, stand_for
 from .status import shorten, show_status
 
@@ -63,9 +63,9 @@ def _keep(photo: Any) -> dict[str, Any]:
 @dataclass
 class Creation:
     """A job on its way and what it will be called. instead: the object whose asset is made again. source: gives the
-    object whose mesh it is made from, once that is read. landing: where it goes and how large it is, None for its own
-    size around the 3D cursor. rest: what is made after it. scene: in which it was asked for. started: time.monotonic()
-    seconds."""
+    object whose mesh it is made from, once that is read. landing: where it goes and how large it is where no camera
+    saw that, None for its own size around the 3D cursor. rest: what is made after it. scene: in which it was asked for.
+    started: time.monotonic() seconds."""
 
     job: worker_process.JobHandle
     name: str
@@ -245,8 +245,10 @@ def _put(context: bpy.types.Context, creation: Creation, asset: assets.NeuralAss
             follow(ob, ob.near.origin.frame, frame)  # type: ignore[attr-defined]
         return ob
     ob = place_asset(context, asset, data, surface)
-    if creation.landing is not None:
-        land(ob, creation.landing, frame)
+    if frame:
+        stand(ob, frame, asset.extent)
+    elif creation.landing is not None:
+        land(ob, creation.landing)
     if creation.source is not None:
         stand_for(context, ob, creation.source())
     return ob

@@ -66,12 +66,8 @@ def line_up(objects: Sequence[bpy.types.Object], point: tuple[float, float, floa
             ob.location.x += x
 
 
-def land(ob: bpy.types.Object, landing: Landing, frame: Sequence[float] | None = None) -> None:
-    """Scales and moves an asset's new object, which is not turned. frame: where cameras saw it, as of follow, which
-    counts more."""
-    if frame:
-        ob.matrix_world = _stand(frame)
-        return
+def land(ob: bpy.types.Object, landing: Landing) -> None:
+    """Scales and moves an asset's new object, which is not turned."""
     data: Any = ob.data
     places = np.empty(3 * len(data.vertices), np.float32)
     data.vertices.foreach_get("co", places)
@@ -81,6 +77,12 @@ def land(ob: bpy.types.Object, landing: Landing, frame: Sequence[float] | None =
     scale = landing.size / max(float((high - low).max()), 1e-9)
     ob.scale = (scale,) * 3
     ob.location = Vector(landing.point) - scale * Vector(((low[0] + high[0]) / 2, (low[1] + high[1]) / 2, low[2]))
+
+
+def stand(ob: bpy.types.Object, frame: Sequence[float], extent: float) -> None:
+    """Has an asset's new object stand where cameras saw it. frame: as of follow. extent: metres that the asset is
+    large, where its shape is a mesh's."""
+    ob.matrix_world = _stand((*frame[:3], frame[3] / extent))
 
 
 def follow(ob: bpy.types.Object, before: Sequence[float], now: Sequence[float]) -> None:

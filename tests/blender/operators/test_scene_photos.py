@@ -210,7 +210,7 @@ def test_a_camera_that_looks_elsewhere_is_named(tmp_path):
 
 
 def test_a_meshs_shape_is_painted_by_the_cameras_of_the_scene(tmp_path):
-    """A ball of two colours, seen from where they are."""
+    """A ball of two colours, seen from where they are: the asset stands where the ball does."""
     colours = {}
     for name, turn in (("a", 0), ("b", 180)):
         angle = math.radians(turn)
@@ -225,6 +225,7 @@ def test_a_meshs_shape_is_painted_by_the_cameras_of_the_scene(tmp_path):
         colours[name] = row(str(tmp_path / f"{name}.png"), "CAMERA") | {"camera": name}
     bpy.ops.mesh.primitive_uv_sphere_add(segments=32, ring_count=16, radius=0.3, location=MIDDLE)
     bpy.ops.near.create_asset_from_photos(photos=list(colours.values()), mesh_object=bpy.context.object.name)
+    assert list_corners(bpy.context.object) == pytest.approx(np.array([MIDDLE - 0.3, MIDDLE + 0.3]), abs=0.02)
     made = payload.decode_asset(bpy.context.object).surfels
     side = lambda chosen: made.base_color[chosen].mean(0)
     front, behind, left = made.position[:, 1] < -0.3, made.position[:, 1] > 0.3, made.position[:, 0] < 0
