@@ -32,14 +32,14 @@ def find_frame(shots: Sequence[Shot], photos: Sequence[Photo], anchor: Sequence[
     """The cube around what cameras in a world, those of the shots that have one, see where they look together.
 
     anchor: (3,) where the object stands about; tells only how far away it is, and only where no other camera does.
-    Raises NearError where a camera looks elsewhere, with the name of its photo.
+    Raises NearError where a camera looks elsewhere, with the name of its photo; of two with both.
     """
     known = [(shot, photo) for shot, photo in zip(shots, photos) if shot.camera is not None]
     starts, rays = np.array([shot.camera.position for shot, _ in known]), np.array([_look(*each) for each in known])
     middle = _meet(starts, rays, anchor, config)
     sizes = np.array([_measure(*each, middle) for each in known])
     if ((_miss(starts, rays, middle) > sizes / 2) | (((middle - starts) * rays).sum(1) <= 0)).any():
-        _refuse(known[_find_astray(starts, rays, anchor, config)][0], len(known) == 1)
+        _refuse([shot.name for shot, _ in known], _find_astray(starts, rays, anchor, config))
     rough = AssetFrame(middle, float(sizes.max()) * config.frame_room)
     if len(known) < 2:
         return rough
@@ -62,12 +62,17 @@ def _find_astray(starts: np.ndarray, rays: np.ndarray, anchor: Sequence[float], 
     return int(np.argmin(misses))
 
 
-def _refuse(shot: Shot, alone: bool) -> None:
-    if alone:
+def _refuse(names: Sequence[str], astray: int) -> None:
+    """Raises NearError for photos whose cameras do not look at one place, the astray one least."""
+    if len(names) == 1:
         raise NearError("The camera of {photo} does not look at the object.",
-                        "Choose another camera, or put the 3D cursor where the object stands.", photo=shot.name)
+                        "Choose another camera, or put the 3D cursor where the object stands.", photo=names[0])
+    if len(names) == 2:  # either may be wrong
+        raise NearError("The cameras of {first} and {second} do not look at the same object.",
+                        "Choose the cameras that they were taken from, or their views.", first=names[0],
+                        second=names[1])
     raise NearError("The camera of {photo} does not look at what the other photos show.",
-                    "Choose the camera that it was taken from, or its view.", photo=shot.name)
+                    "Choose the camera that it was taken from, or its view.", photo=names[astray])
 
 
 def _look(shot: Shot, photo: Photo) -> np.ndarray:

@@ -51,5 +51,7 @@ def test_a_camera_that_looks_elsewhere_is_named():
     away = recentre(shots[1].camera, np.array([0, 5.0, 0]), 1.0)
     with pytest.raises(NearError, match="camera of 1.png does not look at"):
         find_frame([shots[0], Shot("1.png", camera=away), shots[2]], photos, anchor=(0, 0, 0))
+    with pytest.raises(NearError, match="cameras of 0.png and 1.png do not look at the same"):
+        find_frame([shots[0], Shot("1.png", camera=away)], photos[:2], anchor=(0, 0, 0))
     with pytest.raises(NearError, match="camera of 0.png does not look at the object. .*3D cursor"):
         find_frame(shots[:1], photos[:1], anchor=shots[0].camera.position - shots[0].camera.forward)
