@@ -14,6 +14,7 @@ from .._core import image as images
 from .._core import shot as shots
 from ..paths import RELATIVE
 from ..references import Reference
+from ..translations import say
 from . import jobs, landing, pictures, place
 from .drawing import PhotoDrawing, begin
 from .photo_editor import run_in_editor
@@ -128,6 +129,8 @@ class NEAR_OT_create_asset_from_image(photo_options.PhotoOptions, landing.SizeOp
         with report_errors(self):
             chosen = [Path(self.image_name)] if self.image_name else list_chosen_paths(self)
             waits = not getattr(self, "_is_interactive", False)
+            if self.picks:
+                self._say_unpicked(len(chosen))
             if len(chosen) > 1 and not waits:
                 return self._ask_views(chosen)
             paths = [pictures.find_file(self.image_name)] if self.image_name else [
@@ -150,6 +153,13 @@ class NEAR_OT_create_asset_from_image(photo_options.PhotoOptions, landing.SizeOp
                 getattr(self, "_point", None) or landing.find_point(context), self.size)
             return jobs.run(self, context, job, name, wait=waits, origin=origin, landing=where)
         return {"CANCELLED"}
+
+    def _say_unpicked(self, count: int) -> None:
+        """Tells an artist who wants to pick the object first why there is nothing to pick now. count: of photos."""
+        if count > 1:
+            self.report({"INFO"}, say("Pick the object of each photo in the list, with its brush."))
+        elif self.mask:
+            self.report({"INFO"}, say("Nothing is picked: the mask says what the object is."))
 
     def _find_source(self, path: Path) -> tuple[str, Any]:
         """What the asset remembers as its photo: a file and None, or "" and an image."""

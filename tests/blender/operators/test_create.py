@@ -223,7 +223,7 @@ def test_several_photos_are_asked_about_before_any_is_converted(tmp_path, monkey
     chosen = {name: photo_options.NEAR_PG_origin.bl_rna.properties[name].default
               for name in photo_options.NAMES}
     dialog = SimpleNamespace(**chosen | {"matting": "ISNET", "seed": 3, "mask": "/m.png"}, mesh_object="", size=1.0,
-                             image_name="", filepath="", directory=str(tmp_path), _is_interactive=True,
+                             image_name="", filepath="", directory=str(tmp_path), _is_interactive=True, picks=False,
                              files=[SimpleNamespace(name=name) for name in ("a.tif", "b.tif")], report=print)
     made = create.NEAR_OT_create_asset_from_image
     dialog._ask_views = lambda paths: made._ask_views(dialog, paths)
@@ -235,13 +235,22 @@ def test_several_photos_of_which_a_name_is_no_unicode_are_refused_in_words(tmp_p
     for name in ("a.png", "caf\udce9.png"):
         Image.new("RGB", (24, 16)).save(tmp_path / name)
     said: list = []
-    dialog = SimpleNamespace(image_name="", filepath="", directory=str(tmp_path), _is_interactive=True,
+    dialog = SimpleNamespace(image_name="", filepath="", directory=str(tmp_path), _is_interactive=True, picks=False,
                              files=[SimpleNamespace(name=name) for name in ("a.png", "caf\udce9.png")],
                              report=lambda kind, words: said.append(words))
     made = create.NEAR_OT_create_asset_from_image
     dialog._ask_views = lambda paths: made._ask_views(dialog, paths)
     assert made.execute(dialog, bpy.context) == {"CANCELLED"}
     assert said == ["Blender cannot read the name of caf?.png. Rename the file, then choose the photos again."]
+
+
+@pytest.mark.parametrize("chosen, said", [
+    ({"files": [{"name": "a.png"}, {"name": "b.png"}]}, "Pick the object of each photo in the list"),
+    ({"filepath": "a.png", "mask": "b.png"}, "Nothing is picked: the mask says what the object is")])
+def test_picking_what_is_not_to_be_picked_is_told(chosen, said, capfd):
+    with pytest.raises(RuntimeError, match="There is no picture a.png"):
+        bpy.ops.near.create_asset_from_image(picks=True, directory="/nowhere", **chosen)
+    assert said in capfd.readouterr().out
 
 
 def test_a_photo_on_a_mesh_is_called_as_it_was_chosen(tmp_path, monkeypatch, cube):
