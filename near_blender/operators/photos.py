@@ -11,7 +11,7 @@ import bpy
 from bpy.props import BoolProperty, CollectionProperty, FloatVectorProperty, StringProperty
 from bpy.utils import previews
 
-from .. import photo_options
+from .. import client, photo_options
 from .._core import errors
 from .._core import shot as shots
 from ..paths import RELATIVE
@@ -99,7 +99,7 @@ class NEAR_OT_create_asset_from_photos(photo_options.ShapeOptions, photo_options
         part.prop(self, "refine")
         row.prop(self, "seed")
         part = row.row()
-        part.active = not any(photo.view == "CAMERA" and photo.use for photo in self.photos)  # these tell
+        part.active = not (self.mesh_object or tell_size(self.photos))
         part.prop(self, "size")
         row.prop(self, "clears", text="", icon="TRASH", toggle=True)
 
@@ -199,6 +199,12 @@ class NEAR_OT_pick_object(bpy.types.Operator):
                     "back to the photos"), lambda *told: _tell_row(number, name, *told)), apart=True)
             return {"FINISHED"}
         return {"CANCELLED"}
+
+
+def tell_size(rows: Iterable[Any]) -> bool:
+    """Whether cameras of the scene tell how large the asset of photos is; the published model asks for none."""
+    return not client.get_worker().backend.model and any(
+        photo.view == "CAMERA" and photo.use and photo_options.is_there(photo) for photo in rows)
 
 
 def draw_photo(layout: bpy.types.UILayout, photo: Any, number: int, draws: str = "near.correct_matte",

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from near_blender import log, payload, photo_options
+from near_blender import client, log, payload, photo_options, worker_process
 from near_blender.operators import jobs, photos
 
 
@@ -311,6 +311,19 @@ def test_angles_that_are_corrected_while_an_asset_is_made_stay():
     assert [photo.azimuth for photo in last.photos] == pytest.approx([0.2, 0.1])
     assert [photo.found for photo in last.photos] == ["", "ANGLES"]
     last.photos.clear()
+
+
+def test_cameras_tell_the_size_where_the_model_asks_for_them(rows):
+    photo = rows.add()
+    photo.path, photo.view = "/photo.png", "CAMERA"
+    assert photos.tell_size(rows)
+    client.use_backend(worker_process.Backend(model={"checkpoint": "/published"}))
+    try:
+        assert not photos.tell_size(rows)
+    finally:
+        client.use_backend(worker_process.Backend())
+    photo.use = False
+    assert not photos.tell_size(rows)
 
 
 def test_a_photo_that_is_edited_gets_a_new_thumbnail(tmp_path):
