@@ -274,6 +274,7 @@ class MattingConfig:
     hint_contrast: float = 0.2  # sRGB; colours that differ so much along the way end what a dab speaks for
     hint_reach: float = 0.12  # of what is looked at; no dab speaks for anything farther away
     hint_rounds: int = 6  # along rows and columns, in which the nearest way to a dab is found
+    hint_side: int = 320  # pixels of the longer side on which ways to a dab are found
     least_contrast: float = 0.03  # sRGB 0..1, between the darkest and the lightest of a photo that shows anything
     apart_share: float = 0.4  # of the largest piece; what has another one so large may be several things
     offered_objects: int = 4  # at most, where a photo shows several

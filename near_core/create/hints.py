@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..errors import NearError
-from ..image.filters import blur_box, grow, label_pieces
+from ..image.filters import blur_box, grow, label_pieces, resize
 from .config import MattingConfig
 
 FARTHEST = 1e6  # shares of a photo's width or height: what lies farther away was not drawn by a hand
@@ -69,14 +69,9 @@ def follow_hints(alpha: np.ndarray, picture: np.ndarray, hints: Hints, config: M
     A dab speaks for all that is of one colour with it and near it (geodesic distance: Bai and Sapiro 2007), against
     what the network is sure of, too; where dabs of both kinds reach, the nearer one counts.
     """
-    rows, columns = ((np.arange(size) + 0.5) / size for size in alpha.shape)
+    rows, columns = _find_centres(alpha.shape)
     if hints.has_dabs:
-        said = np.zeros(alpha.shape)
-        calm = np.stack([blur_box(plane, 1) for plane in np.moveaxis(picture, -1, 0)], -1)
-        inside, outside = (_paint(dabs, rows, columns) for dabs in (hints.inside, hints.outside))
-        for painted, sign in ((inside, 1), (outside, -1)):
-            near = np.clip(1 - _spread(painted, calm, config), 0, 1)
-            said += sign * config.hint_logits * (near + painted)
+        inside, said = _paint(hints.inside, rows, columns), _weigh_dabs(hints, picture, config)
         logits = np.log(np.clip(alpha, 0.02, 0.98) / np.clip(1 - alpha, 0.02, 0.98)) + said
         made = np.where(said == 0, alpha, 1 / (1 + np.exp(-np.clip(logits, -30, 30))))
         alpha = _drop_rims(made, (alpha > 0.5) & (made <= 0.5), inside, config)
@@ -84,6 +79,26 @@ def follow_hints(alpha: np.ndarray, picture: np.ndarray, hints: Hints, config: M
         x0, y0, x1, y1 = hints.box
         alpha = alpha * ((rows > y0) & (rows < y1))[:, None] * ((columns > x0) & (columns < x1))
     return alpha.astype(np.float32)
+
+
+def _find_centres(shape: tuple[int, ...]) -> list[np.ndarray]:
+    """Of pixels' rows (H,) and columns (W,), in shares of height and width."""
+    return [(np.arange(size) + 0.5) / size for size in shape]
+
+
+def _weigh_dabs(hints: Hints, picture: np.ndarray, config: MattingConfig) -> np.ndarray:
+    """(H, W) float32: how much dabs say that a pixel of a picture (H, W, 3) is object, in logits; less than 0 against
+    it. Found on config.hint_side pixels at most: the next stroke waits for it."""
+    shape = picture.shape[:2]
+    scale = min(1.0, config.hint_side / max(shape))
+    high, wide = (max(round(side * scale), 1) for side in shape)
+    seen = picture if scale == 1 else resize(picture, (high, wide))
+    calm = np.stack([blur_box(plane, 1) for plane in np.moveaxis(seen, -1, 0)], -1)
+    said = np.zeros(seen.shape[:2], np.float32)
+    for dabs, sign in ((hints.inside, 1), (hints.outside, -1)):
+        painted = _paint(dabs, *_find_centres(said.shape))
+        said += sign * config.hint_logits * (np.clip(1 - _spread(painted, calm, config), 0, 1) + painted)
+    return said if scale == 1 else resize(said[..., None], shape)[..., 0]
 
 
 def _drop_rims(alpha: np.ndarray, gone: np.ndarray, meant: np.ndarray, config: MattingConfig) -> np.ndarray:

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..cache import RecentResults
 from ..errors import NearError
-from ..image.filters import blur_masked, drop_specks, grow, label_pieces
+from ..image.filters import blur_masked, drop_specks, grow, label_pieces, resize
 from ..image.guided_filter import fit_to_guide
 from ..models.mini.layout import MATTE_SIZE
 from ..models.mini.runtime import NearMini
@@ -186,7 +186,7 @@ class MatteFinder:
             return matte
         if self._alpha is not None:
             return follow_hints(matte, self.picture, hints, self._config)
-        small, seen = (_resize(maps, (self._network.side,) * 2) for maps in (matte[..., None], self.picture))
+        small, seen = (resize(maps, (self._network.side,) * 2) for maps in (matte[..., None], self.picture))
         return self._enlarge(follow_hints(small[..., 0], seen, hints, self._config), seen, self.picture)
 
     def _frame(self, hints: Hints) -> tuple[Window, int]:
@@ -226,33 +226,33 @@ class MatteFinder:
     def _follow_colors(self, alpha: np.ndarray, seen: np.ndarray) -> np.ndarray:
         """alpha (S, S) with what the colours of seen (S, S, 3) change, which is looked at with half as many pixels."""
         half = (len(alpha) // 2,) * 2
-        small = _resize(alpha[..., None], half)[..., 0]
-        change = follow_colors(small, _resize(seen, half), self._config) - small
-        return np.clip(alpha + _resize(change[..., None], alpha.shape)[..., 0], 0, 1)
+        small = resize(alpha[..., None], half)[..., 0]
+        change = follow_colors(small, resize(seen, half), self._config) - small
+        return np.clip(alpha + resize(change[..., None], alpha.shape)[..., 0], 0, 1)
 
     def _answer(self, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """A picture (H, W, 3) squeezed into the square that the network sees (S, S, 3), and what it says of that,
         without specks: (S, S) float32."""
-        seen = _resize(picture, (self._network.side,) * 2)
+        seen = resize(picture, (self._network.side,) * 2)
         return seen, self._drop_specks(self._network.answer(seen))
 
     def _enlarge(self, alpha: np.ndarray, seen: np.ndarray, picture: np.ndarray) -> np.ndarray:
         """alpha (S, S) at the size of the picture (H, W, 3) whose squeezed image (S, S, 3) it was found in."""
         if self._network.is_fine:
-            return _resize(alpha[..., None], picture.shape[:2])[..., 0]
+            return resize(alpha[..., None], picture.shape[:2])[..., 0]
         config = self._config
-        fit = _resize(fit_to_guide(alpha, seen, config.edge_radius, config.edge_tolerance), picture.shape[:2])
+        fit = resize(fit_to_guide(alpha, seen, config.edge_radius, config.edge_tolerance), picture.shape[:2])
         return np.clip((fit[..., :3] * picture).sum(-1) + fit[..., 3], 0, 1)
 
 
 def paint_over(picture: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """A picture (H, W, 3) with what is around in place of a mask (H, W) bool."""
-    small = _resize(np.dstack([picture, mask]), (MATTE_SIZE // 4,) * 2)
+    small = resize(np.dstack([picture, mask]), (MATTE_SIZE // 4,) * 2)
     behind = small[..., 3] < 0.05
     if not behind.any():
         return picture
     filled = blur_masked(np.moveaxis(small[..., :3], -1, 0), behind, 5)
-    return np.where(mask[..., None], _resize(np.moveaxis(filled, 0, -1), picture.shape[:2]), picture)
+    return np.where(mask[..., None], resize(np.moveaxis(filled, 0, -1), picture.shape[:2]), picture)
 
 
 def reach_from(seeds: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -286,10 +286,3 @@ def _side(low: float, high: float, size: int) -> slice:
     """Pixels from low to high of a photo's side: at least 8, which every photo has."""
     first, last = min(max(int(low), 0), size - 8), min(math.ceil(high), size)
     return slice(first, max(last, first + 8))
-
-
-def _resize(maps: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """(H, W, C) at another size, float32."""
-    from PIL import Image
-    planes = [Image.fromarray(np.ascontiguousarray(plane, np.float32)) for plane in np.moveaxis(maps, -1, 0)]
-    return np.stack([np.asarray(plane.resize(shape[::-1], Image.Resampling.BILINEAR)) for plane in planes], -1)

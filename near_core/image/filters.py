@@ -82,6 +82,13 @@ def double(values: np.ndarray) -> np.ndarray:
     return values
 
 
+def resize(maps: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """(H, W, C) at another size, float32: bilinear, and means where that is smaller."""
+    from PIL import Image
+    planes = [Image.fromarray(np.ascontiguousarray(plane, np.float32)) for plane in np.moveaxis(maps, -1, 0)]
+    return np.stack([np.asarray(plane.resize(shape[::-1], Image.Resampling.BILINEAR)) for plane in planes], -1)
+
+
 def neighbourhoods(values: np.ndarray) -> np.ndarray:
     """(9, H, W): every pixel of (H, W) and its eight neighbours; the border's values go on outside."""
     padded = np.pad(values, 1, mode="edge")

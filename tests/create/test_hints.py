@@ -85,6 +85,17 @@ def test_several_objects_are_offered_and_the_next_hint_is_quick(model):
     assert time.process_time() - start < 1
 
 
+def test_a_stroke_on_a_large_photo_with_alpha_is_quick():
+    """And right to the pixel."""
+    picture, red, green = (each.repeat(2, 0).repeat(2, 1) for each in two_discs())
+    finder = MatteFinder(open_near(NearMini()), np.dstack([picture, red | green]).astype(np.float32))
+    stroke = dabs(*((350 / 480 + x, y) for x in (-0.1, 0, 0.1) for y in (0.35, 0.5, 0.65)), radius=0.06)
+    start = time.process_time()
+    left = finder.find(Hints(outside=stroke))
+    assert time.process_time() - start < 0.5
+    assert (left[red] == 1).all() and left[~red].max() < 0.06
+
+
 def test_a_hint_counts_in_a_window_as_in_the_photo():
     hints = Hints((0.2, 0.3, 0.6, 0.7), dabs((0.4, 0.5)), number=2).crop(0.2, 0.1, 0.5, 0.8)
     assert hints.box == pytest.approx((0, 0.25, 0.8, 0.75)) and hints.number == 2
