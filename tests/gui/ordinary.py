@@ -125,6 +125,13 @@ def steps():
     yield from break_drawing("broken_draft", draft.Draft, "_draw_parts")
     yield from break_drawing("broken_picture", presets, "draw_texture_2d")
     screenshot("healed")
+    bpy.context.scene.cycles.film_exposure = 0.5
+    bpy.context.scene.update_tag()
+    area().tag_redraw()
+    yield 0.5
+    yield from stepper.until(lambda: not view().is_busy(), 60)
+    yield 0.3
+    screenshot("dim")
 
 
 bpy.context.preferences.view.show_splash = False

@@ -51,5 +51,19 @@ def test_drawing_goes_on_after_a_fault(events, out):
     assert np.abs(look(out, "healed") - look(out, "moved")).mean() < 0.01
 
 
+@pytest.mark.parametrize("what, channel", [("cube", 0), ("sphere", 1), ("floor", 2), ("asset and World", None)])
+def test_the_films_exposure_counts_for_all(events, out, what, channel):
+    """The picture is shown as sRGB."""
+    before, after = look(out, "healed"), look(out, "dim")
+    if channel is None:
+        chosen = np.ptp(before, axis=-1) < 0.06
+    else:
+        chosen = before[..., channel] > 2 * np.delete(before, channel, -1).max(-1)
+    chosen &= (before.max(-1) < 0.98) & (before.max(-1) > 0.2)
+    before, after = (np.where(p < 0.04045, p / 12.92, ((p + 0.055) / 1.055) ** 2.4)[chosen].max(-1)
+                     for p in (before, after))
+    assert len(before) > 1000 and np.median(after / before) == pytest.approx(0.5, abs=0.02)
+
+
 def test_blender_is_not_held(events):
     check_holds(events)
