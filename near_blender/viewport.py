@@ -1,7 +1,8 @@
 """Rendered mode: the last picture is drawn at once, a small new one follows a change, a full one the rest.
 
-Among ordinary objects, which a draft shows, the assets' picture stands at its depth; while the view moves their proxies
-stand for them, so that everything moves at once. Light from around comes from the second Blender at rest.
+Among ordinary objects, which a draft shows, the assets' picture stands at its depth; while the view moves, and before
+the first picture, their proxies stand for them, so that everything moves at once. Light from around comes from the
+second Blender at rest.
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ class ViewportPicture:
         self._depth: Any = None  # of self._texture, where ordinary objects are drawn around it
         self._surfaces = surfaces.Surfaces()
         self._draft: draft.Draft | None = None
+        self._is_new = False  # whether that has drawn but once, of which Blender shows nothing
         self._lamps = lamps.VisibleLamps()
         self._refinement = refinement.Refinement()
         self._refined = -1  # the version that light from around was asked for
@@ -99,10 +101,11 @@ class ViewportPicture:
 
     def draw(self, engine: bpy.types.RenderEngine, context: Any, depsgraph: bpy.types.Depsgraph) -> None:
         """Draws the newest picture there is and asks for the next one where that is out of date."""
+        self._is_new = False
         with self._told():
             self._follow(context, depsgraph)
         engine.update_stats("NeAR", self._message or self._describe_work())
-        if self._texture is not None or self._has_draft(depsgraph):
+        if self._texture is not None or self._surfaces.shown:
             with self._told():
                 self._show(engine, context, depsgraph)
         if self.is_busy() and not bpy.app.timers.is_registered(_look):
@@ -151,7 +154,7 @@ class ViewportPicture:
 
     def has_news(self) -> bool:
         """Whether drawing again now would show or ask for something."""
-        if not self._surfaces.is_complete or self._refinement.is_done or self._are_lamps_baked():
+        if self._is_new or not self._surfaces.is_complete or self._refinement.is_done or self._are_lamps_baked():
             return True
         if self._job is not None:
             return self._job.done
@@ -299,7 +302,7 @@ class ViewportPicture:
     def _show(self, engine: bpy.types.RenderEngine, context: Any, depsgraph: Any) -> None:
         from gpu_extras.presets import draw_texture_2d
         region, texture = context.region, self._texture
-        if self._has_draft(depsgraph):
+        if texture is None or self._has_draft(depsgraph):
             texture = self._draw_draft(context, depsgraph)
         box = border.find_box(context, depsgraph)
         with _drawing_state(box):
@@ -310,10 +313,11 @@ class ViewportPicture:
                 engine.unbind_display_space_shader()
 
     def _draw_draft(self, context: Any, depsgraph: Any) -> Any:
-        """Everything as a texture, the assets' picture in it where it shows the view as it is now."""
+        """Everything as a texture, the assets' picture in it where it shows the view as it is now. Before the first one
+        has come their proxies are all that is drawn where ordinary objects are not."""
         region, window = context.region, context.region_data
         if self._draft is None:
-            self._draft = draft.Draft()
+            self._draft, self._is_new = draft.Draft(), True
         light = self._light or world.WorldLight(environment.uniform((0, 0, 0)))
         backdrop = None if depsgraph.scene.render.film_transparent else light.backdrop or light.environment
         shown = self._shown[0] is not None and self._shown[0][1:] == self._wanted[1:]
@@ -321,7 +325,9 @@ class ViewportPicture:
         view = draft.View(np.array(window.window_matrix, np.float64), np.array(window.view_matrix, np.float64),
                           (region.width, region.height))
         lit = draft.Light(light.environment, backdrop, self._lamps.lamps, sync.find_exposure(depsgraph.scene_eval))
-        return self._draft.draw(self._surfaces, view, lit, layer)
+        drawn = self._surfaces if self._has_draft(depsgraph) else replace(
+            self._surfaces, shown=[each for each in self._surfaces.shown if each.is_asset])
+        return self._draft.draw(drawn, view, lit, layer)
 
 
 @contextlib.contextmanager

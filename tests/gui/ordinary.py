@@ -4,6 +4,7 @@
 """
 
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -17,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 sys.path += os.environ["NEAR_GUI_PACKAGES"].split(os.pathsep)  # the extension brings its own, a checkout does not
 
 import near_blender
-from near_blender import draft, viewport
+from near_blender import client, draft, viewport
 from tests.gui import holds, stepper
 
 events: dict = {"draws": [], "reads": []}
@@ -101,6 +102,25 @@ def break_drawing(name: str, owner, method: str):
     yield from stepper.until(lambda: not view()._message and not view().is_busy(), 60)
 
 
+def wait_for_the_worker(space):
+    """A viewport that begins while the worker does not answer, of assets alone."""
+    bpy.context.scene.near.ordinary = "NONE"
+    space.shading.type = "SOLID"
+    yield 0.5
+    pid = client.get_worker().hello["pid"]
+    os.kill(pid, signal.SIGSTOP)
+    before = set(viewport._views)
+    space.shading.type = "RENDERED"
+    yield from stepper.until(lambda: set(viewport._views) - before and view()._draft is not None, 30)
+    yield 1.0
+    events["waits"] = view()._texture is None
+    screenshot("waiting")
+    os.kill(pid, signal.SIGCONT)
+    yield from stepper.until(lambda: not view().is_busy(), 60)
+    yield 0.3
+    screenshot("come")
+
+
 def steps():
     build_scene()
     watch("draws", "draw")
@@ -132,6 +152,7 @@ def steps():
     yield from stepper.until(lambda: not view().is_busy(), 60)
     yield 0.3
     screenshot("dim")
+    yield from wait_for_the_worker(space)
 
 
 bpy.context.preferences.view.show_splash = False

@@ -65,5 +65,12 @@ def test_the_films_exposure_counts_for_all(events, out, what, channel):
     assert len(before) > 1000 and np.median(after / before) == pytest.approx(0.5, abs=0.02)
 
 
+def test_proxies_are_drawn_until_the_worker_answers(events, out):
+    waiting, come = look(out, "waiting"), look(out, "come")
+    assert events["waits"] and np.abs(waiting - come).mean() < 0.03
+    ball = [(np.abs(picture - picture[5, 5]).max(-1) > 0.02) for picture in (waiting, come)]
+    assert ball[1].mean() > 0.02 and (ball[0] & ball[1]).sum() > 0.8 * ball[1].sum()
+
+
 def test_blender_is_not_held(events):
     check_holds(events)
