@@ -155,18 +155,26 @@ def _combine(grid: np.ndarray, combine: np.ufunc) -> np.ndarray:
 def label_pieces(mask: np.ndarray) -> np.ndarray:
     """Numbers from 1 of the pieces of a mask, a picture or grid of bool, 0 outside of it: int of its shape. Pieces hang
     together by whole edges of pixels, by whole faces of cells."""
-    root = np.where(mask, np.arange(1, mask.size + 1).reshape(mask.shape), 0)
-    while True:
-        before = root
-        largest = root.copy()
-        for axis in range(mask.ndim):
-            here, there = np.moveaxis(largest, axis, 0), np.moveaxis(root, axis, 0)
-            np.maximum(here[1:], there[:-1], out=here[1:])
-            np.maximum(here[:-1], there[1:], out=here[:-1])
-        root = np.where(mask, largest, 0)
-        root = np.where(mask, root.ravel()[root - 1], 0)  # a jump to the best that the neighbour's best has found
-        if (root == before).all():
-            return np.unique(root, return_inverse=True)[1].reshape(mask.shape)
+    first = mask.copy()  # of each run of pixels along the last axis
+    first[..., 1:] &= ~mask[..., :-1]
+    runs = np.where(mask, np.cumsum(first).reshape(mask.shape), 0)
+    root = np.arange(np.count_nonzero(first) + 1)
+    ends = np.concatenate([_pair_neighbours(runs, axis) for axis in range(mask.ndim - 1)], 1)
+    while (root[ends[0]] != root[ends[1]]).any():
+        here, there = root[ends]
+        np.maximum.at(root, np.minimum(here, there), np.maximum(here, there))
+        while (root[root] != root).any():
+            root = root[root]
+    return np.searchsorted(np.unique(np.append(root[1:], 0)), root)[runs]
+
+
+def _pair_neighbours(runs: np.ndarray, axis: int) -> np.ndarray:
+    """The numbers, not 0, that touch along an axis of a picture or grid, (2, K), each pair once."""
+    rows = np.moveaxis(runs, axis, 0)
+    here, there = rows[1:].ravel(), rows[:-1].ravel()
+    both = np.flatnonzero((here > 0) & (there > 0))
+    pairs = here[both] * (runs.max(initial=0) + 1) + there[both]
+    return np.stack(np.divmod(np.unique(pairs), runs.max(initial=0) + 1))
 
 
 def drop_specks(mask: np.ndarray, share: float, weight: np.ndarray | None = None) -> np.ndarray:

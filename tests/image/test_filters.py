@@ -1,10 +1,13 @@
 """Our filters, held to scipy's."""
 
+import time
+
 import numpy as np
 import pytest
 from scipy import ndimage
 
 from near_core.image import filters
+from tests.machine import slowness
 
 
 @pytest.fixture
@@ -95,6 +98,20 @@ def test_pieces_are_scipys(mask):
     ours, (truth, count) = filters.label_pieces(mask), ndimage.label(mask)
     pairs = set(zip(ours.ravel().tolist(), truth.ravel().tolist()))
     assert count > 5 and len(pairs) == count + 1 and (0, 0) in pairs  # the same pieces, in another order
+
+
+def test_a_full_mask_is_one_piece_and_an_empty_one_none():
+    full, empty = np.ones((3, 4), bool), np.zeros((3, 4), bool)
+    assert (filters.label_pieces(full) == 1).all() and not filters.label_pieces(empty).any()
+
+
+def test_pieces_that_wind_take_no_longer():
+    y, x = np.mgrid[:512, :512] - 256
+    spiral = (np.hypot(x, y) / 20 + np.arctan2(y, x) / (2 * np.pi)) % 1 < 0.5
+    before = time.process_time()
+    ours = filters.label_pieces(spiral)
+    assert time.process_time() - before < 0.2 * slowness()  # from pixel to pixel it took more than a second
+    assert len(np.unique(ours)) == ndimage.label(spiral)[1] + 1
 
 
 def test_pieces_of_a_grid_are_scipys(rng):
