@@ -21,7 +21,7 @@ def animate(ob: Any, places: np.ndarray, middle: float, shutter: float) -> None:
         ob.location, ob.rotation_quaternion, ob.scale, before = location, rotation, scale, rotation
         for channel in ("location", "rotation_quaternion", "scale"):
             ob.keyframe_insert(channel, frame=middle + shutter * share)
-    for curve in _list_curves(ob.animation_data):
+    for curve in list_curves(ob.animation_data):
         for key in curve.keyframe_points:
             key.interpolation = "LINEAR"
 
@@ -35,7 +35,7 @@ def stop(ob: Any) -> None:
             bpy.data.actions.remove(action)
 
 
-def _list_curves(animation: Any) -> list[Any]:
+def list_curves(animation: Any) -> list[Any]:
     """The curves of what is animated; from 4.4 in a slot of a layered action."""
     action = animation.action
     slot = getattr(animation, "action_slot", None)

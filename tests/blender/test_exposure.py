@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import stage
 
-from near_blender import exposure
+from near_blender import cycles_motion, exposure
 from near_core.scene import camera as cameras
 
 
@@ -18,10 +18,9 @@ def scene(ball):
     for frame, x in ((0, -1.0), (2, 1.0)):
         ob.location.x = x
         ob.keyframe_insert("location", frame=frame)
-    for layer in ob.animation_data.action.layers:
-        for curve in layer.strips[0].channelbags[0].fcurves:
-            for key in curve.keyframe_points:
-                key.interpolation = "LINEAR"
+    for curve in cycles_motion.list_curves(ob.animation_data):
+        for key in curve.keyframe_points:
+            key.interpolation = "LINEAR"
     scene.render.film_transparent = True
     scene.render.motion_blur_shutter = 0.5
     scene.near.samples, scene.near.denoise = 16, False
