@@ -19,7 +19,7 @@ import near_blender
 from near_blender import payload, photo_options
 from near_blender.operators import drawing, jobs
 from tests.gui import holds, stepper
-from tests.gui.hand import area, at, mouse, region, screenshot, window
+from tests.gui.hand import area, at, draw_box, mouse, region, screenshot, window
 
 PHOTO = str(Path(near_blender.__file__).parent / "assets" / "coffee.jpg")
 events: dict = {"blender": bpy.app.version_string}
@@ -54,14 +54,7 @@ def script():
     yield 1.0
     screenshot(OUT / "found.png")
     events["saucer"] = brightness(0.21, 0.66)
-    # a box around the cup alone
-    mouse(*at(0.5, 0.5), "key", "b")
-    yield 0.3
-    mouse(*at(0.26, 0.02), "mousedown", "1")
-    yield 0.2
-    mouse(*at(0.5, 0.5))
-    yield 0.2
-    mouse(*at(0.71, 0.66), "mouseup", "1")
+    yield from draw_box(mouse, at)
     released = time.monotonic()
     yield from stepper.until(lambda: brightness(0.21, 0.66) < 0.85 * events["saucer"], 120)
     events["box_followed_after"] = time.monotonic() - released

@@ -24,7 +24,7 @@ import near_blender
 from near_blender import photo_options
 from near_blender.operators import drawing, jobs, photos
 from tests.gui import stepper
-from tests.gui.hand import area, screenshot, window
+from tests.gui.hand import area, draw_box, screenshot, window
 
 PHOTO = Path(near_blender.__file__).parent / "assets" / "coffee.jpg"
 NAME = "My cup (front).jpg"
@@ -76,16 +76,9 @@ def find_brush(found: list[int]):
     photos.redraw()
 
 
-def draw_box():
-    """A box around the cup alone."""
+def draw_around_the_cup():
     events["saucer"] = brightness()
-    do(*on_photo(0.5, 0.5), "key", "b")
-    yield 0.3
-    do(*on_photo(0.26, 0.02), "mousedown", "1")
-    yield 0.2
-    do(*on_photo(0.5, 0.5))
-    yield 0.2
-    do(*on_photo(0.71, 0.66), "mouseup", "1")
+    yield from draw_box(do, on_photo)
     released = time.monotonic()
     yield from stepper.until(lambda: brightness() < 0.85 * events["saucer"], 120)
     events["box_followed_after"], events["saucer_left"] = time.monotonic() - released, brightness()
@@ -112,7 +105,7 @@ def steps():
     yield 1.5
     events["windows"] = [len(bpy.context.window_manager.windows)]
     look("picking")
-    yield from draw_box()
+    yield from draw_around_the_cup()
     look("picked")
     do("key", "Return")
     yield from stepper.until(lambda: len(bpy.context.window_manager.windows) == 1, 20)
