@@ -35,3 +35,15 @@ def test_what_is_no_object_says_why(tmp_path):
                               "--out", str(tmp_path / "made")]) == 0
     strip = np.asarray(Image.open(tmp_path / "made/wall.jpg")).astype(int)
     assert strip.shape == (32, 5 * 32, 3) and strip[30, 60, 0] > strip[30, 60, 1] + 40
+
+
+def test_a_map_is_brought_to_one_brightness(tmp_path):
+    image.write_exr(tmp_path / "sky.exr", {"Combined": np.full((16, 32, 4), 4.0, np.float32)})
+    assert photo_strips.normalize_light(tmp_path / "sky.exr").strength == pytest.approx(0.25, rel=1e-3)
+
+
+def test_a_folder_without_photos_is_told_in_words(tmp_path, capsys):
+    image.write_exr(tmp_path / "sky.exr", {"Combined": np.ones((16, 32, 4), np.float32)})
+    assert photo_strips.main(["--photos", str(tmp_path), "--hdri", str(tmp_path / "sky.exr"),
+                              "--out", str(tmp_path / "made")]) == 2
+    assert "no photos" in capsys.readouterr().err
