@@ -3,10 +3,13 @@ says they stopped the work."""
 
 from __future__ import annotations
 
+import re
 from numbers import Number
 from typing import Any
 
 LONGEST = 300  # characters of a foreign message within one of ours
+# what a terminal would follow, and what turns the direction of writing
+_CONTROLS = re.compile("[\0-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 
 class Message(str):
@@ -33,6 +36,12 @@ def to_unicode(text: str) -> str:
     return text.encode(errors="replace").decode()
 
 
+def to_line(text: str) -> str:
+    """Foreign text that can be shown within a line of ours: as to_unicode, and what breaks lines is a space, any other
+    control character a question mark."""
+    return _CONTROLS.sub(lambda found: " " if found[0].isspace() else "?", to_unicode(text))
+
+
 def _keep(value: Any) -> Any:
     """What a field holds. What another library says of a file may quote the file at length, and a damaged file may hold
     numbers of any length."""
@@ -41,10 +50,10 @@ def _keep(value: Any) -> Any:
     if isinstance(value, Message):
         return value
     if isinstance(value, str):
-        return to_unicode(value)
+        return to_line(value)
     if isinstance(value, Number) and (not isinstance(value, int) or abs(value) < 10**30):
         return value
-    text = "a number without end" if isinstance(value, Number) else to_unicode(str(value))
+    text = "a number without end" if isinstance(value, Number) else to_line(str(value))
     return text if len(text) <= LONGEST else f"{text[:LONGEST]} ..."
 
 

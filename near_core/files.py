@@ -1,9 +1,12 @@
-"""Files that are written whole or not at all, and JSON that somebody wrote."""
+"""Files that are written whole or not at all, files that end, and JSON that somebody wrote."""
 
 from __future__ import annotations
 
+import errno
+import io
 import json
 import os
+import stat
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -11,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from .errors import NearError
+
+MAX_JSON = 64 * 2**20  # bytes
 
 
 @contextmanager
@@ -50,10 +55,36 @@ def make_folder(path: str | Path) -> None:
                         reason=error.strerror) from error
 
 
+class Ending(io.BufferedReader):
+    """A file that is read up to the size that it has, whatever is asked of it. Raises OSError, also for a pipe, which
+    would be waited for, and a device, which need not end."""
+
+    def __init__(self, path: str | Path):
+        kind = os.stat(path).st_mode
+        if not stat.S_ISREG(kind):
+            raise OSError(errno.EINVAL, os.strerror(errno.EISDIR) if stat.S_ISDIR(kind) else "a pipe or a device")
+        super().__init__(io.FileIO(path))
+        self.size = os.fstat(self.fileno()).st_size
+
+    def read(self, size: int | None = -1) -> bytes:
+        """As much as is asked for and there is."""
+        left = max(self.size - self.tell(), 0)
+        return super().read(left if size is None or size < 0 else min(size, left))
+
+
+def read(path: str | Path) -> bytes:
+    """What a file holds. Raises OSError as `Ending`."""
+    with Ending(path) as file:
+        return file.read()
+
+
 def read_json(path: Path, fix: str) -> Any:
     """What a JSON file holds. fix: what to do where it is none. Raises NearError."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        with Ending(path) as file:
+            if file.size > MAX_JSON:
+                raise NearError("{file} is larger than {size:.0f} MB.", fix, file=path.name, size=MAX_JSON / 1e6)
+            return json.loads(file.read().decode())
     except OSError as error:
         raise NearError("{file} could not be read ({reason}).", "Check the path.", file=path.name,
                         reason=error.strerror) from error

@@ -16,3 +16,8 @@ def test_a_name_that_is_no_unicode_can_be_shown():
     error = NearError("{file} is missing.", "Look for {other}.", file="caf\udce9.png", other=OSError("caf\udce9"))
     assert str(error) == "caf?.png is missing. Look for caf?." and error.what.values["file"] == "caf?.png"
     assert Message("Caf\udce9.") == "Caf?." and Message("{a}", a=Message("\u00e9")) == "\u00e9"
+
+
+def test_what_is_quoted_stays_within_its_line():
+    error = NearError("{file} is missing.", "Look for {other}.", file="a\nb\x1b[2J", other=OSError("c\r\u202ed\x9b"))
+    assert str(error) == "a b?[2J is missing. Look for c ?d?."

@@ -32,6 +32,7 @@ RESOLUTION = 64
 MAX_VOXELS = RESOLUTION ** 3
 MAX_SURFELS = 4_000_000
 MAX_TEXELS = 16_000_000
+MAX_HEADER = 1000  # letters that say what an array of an .npz is; a hundred do
 SURFEL_TYPES = {"surfel_position": np.uint16, "surfel_normal": np.int16, "surfel_shading_normal": np.int16,
                 "surfel_base_color": np.float16, "surfel_material": np.uint8, "surfel_area": np.float16}
 
@@ -231,9 +232,10 @@ def load(path: str | Path) -> NeuralAsset:
     NearError."""
     path = Path(path)
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise NearError("{file} is larger than any asset.", "Check that it is a .near file.", file=path.name)
-        data = path.read_bytes()
+        with files.Ending(path) as file:
+            if file.size > MAX_BYTES:
+                raise NearError("{file} is larger than any asset.", "Check that it is a .near file.", file=path.name)
+            data = file.read()
     except OSError as error:
         raise NearError("{file} could not be read ({reason}).", "Check the path.", file=path.name,
                         reason=error.strerror) from error
@@ -274,8 +276,8 @@ def _read_array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
     Raises DAMAGED, BadZipFile and TokenError."""
     with archive.open(f"{name}.npy") as file:
         version = np.lib.format.read_magic(file)
-        read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
-        shape, columns_first, dtype = read(file)
+        read: Any = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
+        shape, columns_first, dtype = read(file, max_header_size=MAX_HEADER)  # numpy's own is beyond Python's parser
         count = math.prod(shape)
         if len(shape) != 2 or min(shape) < 0 or dtype.kind not in "iuf" or count * dtype.itemsize > MAX_BYTES:
             raise ValueError(name)

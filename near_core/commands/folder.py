@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .. import image
-from ..errors import NearError
+from ..errors import NearError, to_line
 from .terminal import FAILED, Reporter, describe_failure
 
 SOME_FAILED = 1  # exit status
@@ -91,7 +91,8 @@ def name_targets(photos: list[Path], folder: Path) -> list[Path]:
 def draw_table(made: list[Made]) -> str:
     """All of them, a line each, with a sum."""
     done = [each for each in made if not each.problem]
-    rows = [("photo", "asset", "voxels", "MB", "seconds", ""), *(each.list_cells() for each in made)]
+    rows = [["photo", "asset", "voxels", "MB", "seconds", ""],
+            *([to_line(cell) for cell in each.list_cells()] for each in made)]
     widths = [max(map(len, column)) for column in list(zip(*rows))[:5]]
     lines = ["  ".join([*(cell.ljust(width) if place < 2 else cell.rjust(width)
                           for place, (cell, width) in enumerate(zip(row, widths))), row[5]]).rstrip() for row in rows]

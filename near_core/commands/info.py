@@ -7,6 +7,8 @@ import json
 import os
 from pathlib import Path
 
+from ..errors import to_line
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `near_core info`."""
@@ -20,7 +22,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(facts, indent=1))
     else:
-        print("\n".join(f"{key.replace('_', ' '):<20}{value}" for key, value in facts.items()))
+        print("\n".join(f"{key.replace('_', ' '):<20}{to_line(str(value))}" for key, value in facts.items()))
     return 0
 
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from .. import files
-from ..errors import NearError
+from ..errors import NearError, to_line
 from ..scene import camera
 
 FAILED, INTERRUPTED = 2, 130
@@ -51,7 +51,7 @@ def name_missing_package(name: str):
 def describe_failure(error: Exception) -> str:
     """What went wrong, in a line for the person."""
     if isinstance(error, NearError):
-        return str(error)
+        return to_line(str(error))
     if isinstance(error, MemoryError):
         return "The computer ran out of memory. Close other programs or ask for less."
     return (f"{type(error).__name__}: {' '.join(str(error).split())}. This is a fault of NeAR: set NEAR_DEBUG=1 to see "
@@ -62,7 +62,7 @@ class Reporter:
     """Progress on standard error: one line that changes in a terminal, a line per phase elsewhere."""
 
     def __init__(self, prefix: str = ""):
-        self.prefix, self.phase, self.live = prefix, "", sys.stderr.isatty()
+        self.prefix, self.phase, self.live = to_line(prefix), "", sys.stderr.isatty()
 
     def __call__(self, phase: str, fraction: float) -> None:
         if self.live:
@@ -73,7 +73,7 @@ class Reporter:
 
     def close(self, text: str) -> None:
         """Puts a last line in the place of the progress."""
-        text = self.prefix + text
+        text = to_line(self.prefix + text)
         print(f"\r{text}\033[K" if self.live else text, file=sys.stderr)
 
 

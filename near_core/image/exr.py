@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -38,9 +40,10 @@ def open_layers(path: Path) -> dict[str, np.ndarray]:
     with OpenEXR.File(str(path), header_only=True) as file:
         values = 0
         for part in file.parts:
-            (x0, y0), (x1, y1) = part.header["dataWindow"]
-            check_size(int(x1) - int(x0) + 1, int(y1) - int(y0) + 1, path)
-            values += (int(x1) - int(x0) + 1) * (int(y1) - int(y0) + 1) * len(part.header["channels"])
+            sizes = [_measure(part.header[window]) for window in ("dataWindow", "displayWindow")]
+            for width, height in sizes:
+                check_size(width, height, path)
+            values += max(map(math.prod, sizes)) * len(part.header["channels"])
         if values > MAX_VALUES:
             raise NearError("The passes of {file} hold {millions:.0f} million values.", "Save fewer of them.",
                             file=path.name, millions=values / 1e6)
@@ -51,19 +54,23 @@ def open_layers(path: Path) -> dict[str, np.ndarray]:
         for part in file.parts:
             for name, channel in part.channels.items():
                 layer, _, letter = name.rpartition(".")
-                groups.setdefault(layer, {})[letter] = _in_display_window(channel.pixels, part.header, path)
+                groups.setdefault(layer, {})[letter] = _in_display_window(channel.pixels, part.header)
     return {layer: _stacked(channels) for layer, channels in groups.items()}
 
 
-def _in_display_window(pixels: np.ndarray, header: dict, path: Path) -> np.ndarray:
+def _measure(window: Any) -> tuple[int, int]:
+    """Width and height of a window, given by its corners."""
+    (x0, y0), (x1, y1) = window
+    return int(x1) - int(x0) + 1, int(y1) - int(y0) + 1
+
+
+def _in_display_window(pixels: np.ndarray, header: dict) -> np.ndarray:
     """A part of a picture at its place in the whole; most files hold the whole."""
     data, display = header["dataWindow"], header["displayWindow"]
-    (x0, y0), (x1, y1) = np.asarray(display[0], int), np.asarray(display[1], int)
-    width, height = int(x1 - x0 + 1), int(y1 - y0 + 1)
-    left, top = int(data[0][0]) - int(x0), int(data[0][1]) - int(y0)
+    width, height = _measure(display)
+    left, top = int(data[0][0]) - int(display[0][0]), int(data[0][1]) - int(display[0][1])
     if (left, top) == (0, 0) and pixels.shape == (height, width):
         return pixels
-    check_size(width, height, path)
     whole = np.zeros((height, width), pixels.dtype)
     rows, columns = slice(max(top, 0), min(top + pixels.shape[0], height)), \
         slice(max(left, 0), min(left + pixels.shape[1], width))

@@ -20,6 +20,7 @@ CONVERTED = (".heic", ".heif")  # what phones write; HEVC is patented, so Pillow
 # Pillow warns of large photos on the person's screen; check_size says which are too large
 warnings.filterwarnings("ignore", message="Image size .* could be decompression bomb")
 LINEAR = (".exr", ".hdr")  # what these hold; the others sRGB
+BAND = 2**16  # values of a picture that are floats at once
 READABLE = (*LINEAR, ".png", ".jpg", ".jpeg", ".webp", ".avif")
 
 
@@ -99,14 +100,16 @@ def _averaged(picture: np.ndarray, max_side: int | None, decode: bool = False) -
     out = np.empty((height // rows, width // columns, channels), np.float32)
     colors = channels - (channels in (2, 4))
     table = srgb_decode(np.arange(256, dtype=np.float32) / 255) if decode and picture.dtype == np.uint8 else None
-    for i in range(out.shape[0]):  # a band at a time: the float copy of a huge picture never exists
-        stored = picture[i * rows:(i + 1) * rows, :out.shape[1] * columns]
+    many = max(1, BAND // (rows * width * channels))  # rows of out
+    for i in range(0, len(out), many):  # a band at a time: the float copy of a huge picture never exists
+        stored = picture[i * rows:min(i + many, len(out)) * rows, :out.shape[1] * columns]
         band = stored.astype(np.float32) * np.float32(scale)
         if decode:
             band[..., :colors] = srgb_decode(band[..., :colors]) if table is None else table[stored[..., :colors]]
         # numpy adds whole rows quickly, a few neighbours each slowly
-        sums = sum(band[1:], band[0]).reshape(-1, columns, channels)
-        out[i] = sum((sums[:, k] for k in range(1, columns)), sums[:, 0]) / (rows * columns)
+        sums = band.reshape(-1, rows, out.shape[1] * columns * channels).sum(1)
+        sums = sums.reshape(-1, out.shape[1], columns, channels)
+        out[i:i + many] = sum((sums[:, :, k] for k in range(1, columns)), sums[:, :, 0]) / (rows * columns)
     return out
 
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import NearError
+from ..files import Ending
 
 # no others: what is PostScript, Pillow hands to a program
 FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "GIF", "BMP", "TGA", "TIFF")
@@ -48,25 +49,13 @@ def check_size(width: int, height: int, path: Path) -> None:
                         width=width, height=height)
 
 
-class _Bounded(io.BufferedReader):
-    """A file that makes room for no more bytes than it has, whatever a damaged one promises: Pillow asks for that."""
-
-    def __init__(self, path: Path):
-        super().__init__(io.FileIO(path))
-        self.size = path.stat().st_size
-
-    def read(self, size: int | None = -1) -> bytes:
-        """As much as is asked for and there is."""
-        return super().read(size if size is None or size < 0 else min(size, max(self.size - self.tell(), 0)))
-
-
 @contextmanager
 def open_picture(source: Path | bytes, what: str):
     """A file or its bytes as a Pillow picture that is not decoded yet. what: how messages name it. Raises what Pillow
     does, ValueError where it is too short for its pixels, and NearError where it is too large."""
     from PIL import Image
 
-    with io.BytesIO(source) if isinstance(source, bytes) else _Bounded(source) as file:
+    with io.BytesIO(source) if isinstance(source, bytes) else Ending(source) as file:  # Pillow asks for any promise
         try:
             picture = Image.open(file, formats=FORMATS)
         except Image.DecompressionBombError as error:

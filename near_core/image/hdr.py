@@ -6,15 +6,20 @@ from pathlib import Path
 
 import numpy as np
 
-from .guard import check_size
+from ..files import Ending
+from . import guard
 
+MAX_HEADER = 2**20  # bytes
 AXES = {b"-X", b"+X", b"-Y", b"+Y"}
 
 
 def read_hdr(path: Path) -> np.ndarray:
     """The (H, W, 3) float32 linear picture of a Radiance file, row 0 on top; sources: Ward, "Real Pixels" (1991), and
     Radiance's colour files. Raises ValueError, EOFError and the like; for use under guard.explain_errors."""
-    data = path.read_bytes()
+    with Ending(path) as file:
+        if file.size > MAX_HEADER + 8 * guard.MAX_PIXELS:  # what is not packed has four to a pixel
+            raise ValueError("more than a picture's bytes")
+        data = file.read()
     header, _, rest = data.partition(b"\n\n")
     if not header.startswith((b"#?RADIANCE", b"#?RGBE")) or b"FORMAT=32-bit_rle_xyze" in header:
         raise ValueError("not an RGBE picture")
@@ -23,7 +28,7 @@ def read_hdr(path: Path) -> np.ndarray:
     if not (AXES >= {axis1, axis2} and axis1[1:] != axis2[1:]):
         raise ValueError("not a picture's orientation")
     rows, columns = int(size1), int(size2)
-    check_size(columns, rows, path)
+    guard.check_size(columns, rows, path)
     rgbe = _hdr_pixels(np.frombuffer(body, np.uint8), rows, columns)
     picture = np.ldexp(rgbe[..., :3].astype(np.float32), rgbe[..., 3:].astype(np.int32) - 136)  # as Blender reads it
     picture[rgbe[..., 3] == 0] = 0

@@ -24,7 +24,8 @@ def take_bulbs(probe: Probe, world: Environment, config: BulbConfig = BulbConfig
     solid = np.cos((0.5 - (np.arange(rows)[:, None] + 0.5) / rows) * math.pi) * math.pi / rows * math.pi / rows
     solid = np.broadcast_to(solid, probe.distance.shape)
     whole = soft.radiance[..., :3] + (1 - soft.radiance[..., 3:]) * world.look_up(direction)
-    limit = config.radiance * float((luminance(whole) * solid).sum() / (4 * math.pi))
+    # a World of negative colours is darker than black
+    limit = config.radiance * max(float((luminance(whole) * solid).sum() / (4 * math.pi)), 0.0)
     shine = luminance(soft.radiance[..., :3])
     left = (shine > limit) & np.isfinite(probe.distance)
     if probe.mirrored is not None:

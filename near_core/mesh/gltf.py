@@ -13,6 +13,7 @@ from urllib.parse import unquote
 
 import numpy as np
 
+from .. import files
 from ..directions import unit
 from ..errors import NearError
 from . import texture
@@ -25,6 +26,7 @@ _WRAP = {10497: "repeat", 33648: "mirror", 33071: "clamp"}
 _COMPRESSED = {"KHR_draco_mesh_compression": "Draco compression", "EXT_meshopt_compression": "meshopt compression",
                "KHR_texture_basisu": "KTX2 textures"}
 _TRIANGLES, _STRIP, _FAN = 4, 5, 6
+MAX_PARTS = 50_000  # nodes, materials, and primitives placed by nodes, which may be as many as both multiplied
 
 
 def read(path: Path) -> Mesh:
@@ -40,14 +42,14 @@ def read(path: Path) -> Mesh:
                 raise NearError("{file} uses {words}, which NeAR can't read.", "Export it without compression.",
                                 file=path.name, words=words)
         return _File(path, header, binary).mesh()
-    except (KeyError, IndexError, ValueError, TypeError, AttributeError, OverflowError, RecursionError, OSError,
+    except (KeyError, IndexError, ValueError, TypeError, AttributeError, OverflowError, RecursionError,
             struct.error, binascii.Error) as error:
         raise NearError("{file} is damaged or not complete.", "Export the mesh again.", file=path.name) from error
 
 
 def _split(path: Path) -> tuple[dict, bytes | None]:
     """The file's JSON and, in a .glb, its binary chunk."""
-    data = path.read_bytes()
+    data = files.read(path)
     if data[:4] != b"glTF":
         return json.loads(data), None
     version, length = struct.unpack_from("<II", data, 4)
@@ -71,10 +73,16 @@ class _File:
         self.buffers: dict[int, bytes] = {}
         self.images: dict[int, np.ndarray] = {}
         self.maps_made: dict[tuple, np.ndarray] = {}
+        self.joints: dict[int, np.ndarray] = {}
+        self.beside: dict[str, bytes] = {}
 
     def mesh(self) -> Mesh:
         """All triangles of the file's scene as one mesh."""
         placed = self.placed()
+        count = sum(len(self.header["meshes"][self.header["nodes"][i]["mesh"]]["primitives"])
+                    for i in placed if "mesh" in self.header["nodes"][i])
+        if max(count, len(self.header.get("materials", ()))) > MAX_PARTS:
+            raise self.too_many_parts()
         found = [(node, primitive, matrix) for node, matrix in ((self.header["nodes"][i], m) for i, m in placed.items())
                  if "mesh" in node for primitive in self.header["meshes"][node["mesh"]]["primitives"]
                  if primitive.get("mode", _TRIANGLES) in (_TRIANGLES, _STRIP, _FAN)]
@@ -87,7 +95,7 @@ class _File:
         parts = []
         for node, primitive, matrix in found:
             if "skin" in node:  # joints place a skinned mesh, wherever its node is
-                bones = self.bones(self.header["skins"][node["skin"]], primitive["attributes"], placed)
+                bones = self.bones(node["skin"], primitive["attributes"], placed)
             parts.append(self.primitive(primitive, bones if "skin" in node else matrix[None]))
         listed = [self.material(m) for m in self.header.get("materials", ())]
         return merge(parts, (*listed, Material()))  # the last is for primitives that name none
@@ -95,6 +103,8 @@ class _File:
     def placed(self) -> dict[int, np.ndarray]:
         """The scene's nodes, each with its (4, 4) matrix to the scene."""
         nodes = self.header["nodes"]
+        if len(nodes) > MAX_PARTS:
+            raise self.too_many_parts()
         scenes = self.header.get("scenes")
         if scenes:
             roots = scenes[self.header.get("scene", 0)].get("nodes", [])
@@ -109,11 +119,21 @@ class _File:
             waiting += [(child, found[index]) for child in reversed(nodes[index].get("children", ()))]
         return found
 
-    def bones(self, skin: dict, attributes: dict, placed: dict[int, np.ndarray]) -> np.ndarray:
+    def too_many_parts(self) -> NearError:
+        """The error of a file with more parts than are read."""
+        return NearError("{file} has more than {count:,} parts.", "Join its objects and export it again.",
+                         file=self.path.name, count=MAX_PARTS)
+
+    def bones(self, index: int, attributes: dict, placed: dict[int, np.ndarray]) -> np.ndarray:
         """(V, 4, 4) matrices to the scene of a skinned primitive's vertices, with the joints where their nodes are."""
-        joints = np.stack([placed.get(j, np.eye(4)) for j in skin["joints"]])
-        if "inverseBindMatrices" in skin:
-            joints = joints @ self.accessor(skin["inverseBindMatrices"])[:len(joints)].reshape(-1, 4, 4).swapaxes(1, 2)
+        if index not in self.joints:
+            skin = self.header["skins"][index]
+            joints = np.stack([placed.get(j, np.eye(4)) for j in skin["joints"]])
+            if "inverseBindMatrices" in skin:
+                inverse = self.accessor(skin["inverseBindMatrices"])[:len(joints)]
+                joints = joints @ inverse.reshape(-1, 4, 4).swapaxes(1, 2)
+            self.joints[index] = joints
+        joints = self.joints[index]
         joint, weight = self.attribute(attributes, "JOINTS_0"), self.attribute(attributes, "WEIGHTS_0")
         weight = weight / np.maximum(weight.sum(1, keepdims=True), 1e-9)
         return sum(joints[joint[:, i]] * weight[:, i, None, None] for i in range(4))
@@ -222,15 +242,8 @@ class _File:
         key = id(picture), kind
         if key not in self.maps_made:
             self.maps_made[key] = make(picture)
-            self.count_texels(self.maps_made)
+            texture.require_room(self.maps_made.values(), self.path.name)
         return self.maps_made[key]
-
-    def count_texels(self, pictures: dict[Any, np.ndarray]) -> None:
-        """Raises NearError where all pictures together, or all maps made of them, are too large."""
-        texels = sum(picture.size // 4 for picture in pictures.values())
-        if texels > 4 * texture.MAX_PIXELS:
-            raise NearError("The textures of {file} have {millions:.0f} million pixels.",
-                            "Scale them down to 4096 pixels or less.", file=self.path.name, millions=texels / 1e6)
 
     def wrap(self, material: dict) -> tuple[str, str]:
         """How a material's first map goes on outside of itself, along U and V, as Material.wrap."""
@@ -253,7 +266,7 @@ class _File:
             picture = self.header["images"][index]
             data = self.view(picture["bufferView"]) if "bufferView" in picture else self.resource(picture["uri"])
             self.images[index] = texture.decode(data, f"A texture of {self.path.name}")
-            self.count_texels(self.images)
+            texture.require_room(self.images.values(), self.path.name)
         return self.images[index]
 
     def attribute(self, attributes: dict, name: str) -> np.ndarray:
@@ -286,6 +299,8 @@ class _File:
     def sparse(self, values: np.ndarray, entry: dict) -> np.ndarray:
         """values (count, columns) with the rows that a sparse accessor changes put in, in place."""
         where, what, count = entry["indices"], entry["values"], int(entry["count"])
+        if count > len(values):
+            raise ValueError("sparse")
         index = _rows(self.view(where["bufferView"]), where.get("byteOffset", 0), None,
                       np.dtype(_COMPONENT[where["componentType"]]), count, 1)
         values[index[:, 0]] = _rows(self.view(what["bufferView"]), what.get("byteOffset", 0), None, values.dtype, count,
@@ -315,7 +330,9 @@ class _File:
         """A data URI's content, or a file beside this one."""
         if uri.startswith("data:"):
             return base64.b64decode(uri[uri.index(",") + 1:])
-        return read_beside(self.path, unquote(uri))
+        if uri not in self.beside:  # thousands of buffers may name it
+            self.beside[uri] = read_beside(self.path, unquote(uri))
+        return self.beside[uri]
 
 
 def _rows(data: memoryview, offset: int, stride: int | None, dtype: np.dtype, count: int, columns: int) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import math
 import re
 from pathlib import Path
@@ -11,7 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from .. import files
 from ..errors import NearError
+from ..image.guard import FORMATS
 from . import texture
 from .beside import read_beside
 from .mesh import MAX_TRIANGLES, Material, Mesh, merge, too_many, turn_upright
@@ -19,7 +22,8 @@ from .mesh import MAX_TRIANGLES, Material, Mesh, merge, too_many, turn_upright
 # options of a map in an .mtl -> how many values may follow
 _OPTIONS = {"-blendu": 1, "-blendv": 1, "-cc": 1, "-clamp": 1, "-texres": 1, "-bm": 1, "-boost": 1, "-imfchan": 1,
             "-type": 1, "-mm": 2, "-o": 3, "-s": 3, "-t": 3}
-_POSTSCRIPT = (b"%!PS", b"\xc5\xd0\xd3\xc6")  # as a texture it would be handed to a program
+MAX_MATERIALS = 2000  # each goes through all vertices
+logging.getLogger("trimesh").addHandler(logging.NullHandler())  # else it prints what it does not find
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", re.IGNORECASE)
 
 
@@ -31,15 +35,14 @@ def read(path: Path) -> Mesh:
     except ImportError as error:
         raise NearError("Reading {file} needs the Python package trimesh.", "Use a .glb file.",
                         file=path.name) from error
-    obj = path.suffix.lower() == ".obj"
-    if not obj:
-        _check_counts(path)
+    obj, data, folder = path.suffix.lower() == ".obj", files.read(path), _Folder(path)
+    (_check_materials if obj else _check_counts)(data, path)
     try:
-        loaded = (load_obj if obj else load_ply)(io.BytesIO(path.read_bytes()), resolver=_Folder(path))
+        loaded = (load_obj if obj else load_ply)(io.BytesIO(data), resolver=folder)
         found = [each for each in loaded.get("geometry", {"": loaded}).values() if len(each.get("faces", ()))]
         if not found:
             raise NearError("{file} has no faces.", "Choose a mesh with a surface.", file=path.name)
-        parts, materials = zip(*(_part(arguments, index, obj, path) for index, arguments in enumerate(found)))
+        parts, materials = zip(*(_part(arguments, index, obj, folder) for index, arguments in enumerate(found)))
         return merge(list(parts), materials)
     except (NearError, MemoryError):
         raise
@@ -52,18 +55,18 @@ def read_flags(path: Path) -> set[str]:
     than half opaque. Raises NearError when the file can't be read."""
     found = {"flat"}
     try:
-        named = re.findall(rb"^mtllib\s+(.*\S)", path.read_bytes(), re.MULTILINE)
+        named = re.findall(rb"^mtllib[ \t]+(\S.*)", files.read(path), re.MULTILINE)
     except OSError as error:
         raise NearError("{file} could not be read ({reason}).", "Check the file.", file=path.name,
                         reason=error.strerror) from error
     for name in named:
         try:
-            text = read_beside(path, name.decode(errors="replace")).decode(errors="replace")
+            text = read_beside(path, name.decode(errors="replace").strip()).decode(errors="replace")
         except NearError:  # without materials it is grey
             continue
-        found |= {"alpha"} if re.search(r"^\s*map_d\b", text, re.MULTILINE | re.IGNORECASE) else set()
+        found |= {"alpha"} if re.search(r"^[ \t]*map_d\b", text, re.MULTILINE | re.IGNORECASE) else set()
         found |= {"blend"} if any(float(d) < 0.5 for d in re.findall(
-            r"^\s*d\s+(\d*\.?\d+)", text, re.MULTILINE)) else set()
+            r"^[ \t]*d[ \t]+(\d*\.?\d+)", text, re.MULTILINE)) else set()
     return found
 
 
@@ -73,35 +76,65 @@ class _Folder:
     def __init__(self, path: Path):
         self.path = path
         self.file_name = path.name
+        self.read: dict[str, bytes] = {}  # thousands of materials may name one picture
+        self.pictures: dict[str, np.ndarray] = {}
 
     def get(self, name: str) -> bytes:
         """The file `name`, which may be an absolute path of another machine; options of a map may stand before it.
         Raises FileNotFoundError, which trimesh expects."""
         name = _split_options(name)[0]
         for each in (name, re.split(r"[\\/]", name)[-1]):
-            with contextlib.suppress(NearError, OSError, ValueError):
-                data = read_beside(self.path, each)
-                if not data.startswith(_POSTSCRIPT):
-                    return data
+            with contextlib.suppress(NearError):
+                if each not in self.read:
+                    self.read[each] = read_beside(self.path, each)
+                if not _is_foreign(self.read[each]):
+                    return self.read[each]
         raise FileNotFoundError(name)
 
     __getitem__ = get
 
+    def picture(self, image) -> np.ndarray | None:
+        """A texture that trimesh opened, (h, w, 4) uint8. Raises NearError where it, or all of them, are too large."""
+        if image is None:
+            return None
+        name = str(image.info.get("file_path", len(self.pictures)))
+        if name not in self.pictures:
+            texture.check_size(image.width, image.height, f"A texture of {self.path.name}")
+            self.pictures[name] = np.asarray(image.convert("RGBA"))
+            texture.require_room(self.pictures.values(), self.path.name)
+        return self.pictures[name]
 
-def _check_counts(path: Path) -> None:
+
+def _is_foreign(data: bytes) -> bool:
+    """Whether Pillow would take the file for a picture of a kind that we do not have it read: some of these it hands to
+    a program or to the system."""
+    from PIL import Image
+
+    try:
+        return Image.open(io.BytesIO(data)).format not in (*FORMATS, "MPO")  # a phone's JPEG
+    except Exception:  # it raises what it meets: no picture, or one that is damaged
+        return False
+
+
+def _check_materials(data: bytes, path: Path) -> None:
+    count = len(set(re.findall(rb"usemtl[^\n]*", data)))
+    if count > MAX_MATERIALS:
+        raise NearError("{file} has {count:,} materials.", "Join those that are alike and export it again.",
+                        file=path.name, count=count)
+
+
+def _check_counts(data: bytes, path: Path) -> None:
     """A PLY header may promise anything; what it promises has to fit into the file before it is allocated."""
-    with path.open("rb") as file:
-        header = file.read(1 << 16).partition(b"end_header")[0]
-    size = path.stat().st_size
-    for kind, count in re.findall(rb"^element\s+(\w+)\s+(\d+)", header, re.MULTILINE):
+    header = data[:found.start()] if (found := re.search(rb"^end_header", data, re.MULTILINE)) else data
+    for kind, count in re.findall(rb"^[ \t]*element[ \t]+(\w+)[ \t]+(\d+)", header, re.MULTILINE):
         promised = int(count[:19])  # of more digits than a file has bytes, the first say enough
         if kind == b"face" and promised > MAX_TRIANGLES:
             raise too_many(path.name, promised)
-        if promised > size:
+        if promised > len(data):
             raise NearError("{file} is damaged or not complete.", "Export the mesh again.", file=path.name)
 
 
-def _part(arguments: dict[str, Any], index: int, y_up: bool, path: Path) -> tuple[Mesh, Material]:
+def _part(arguments: dict[str, Any], index: int, y_up: bool, folder: _Folder) -> tuple[Mesh, Material]:
     """One geometry of a file, given as what trimesh's reader passes on to trimesh.Trimesh: its triangles, all of the
     material `index`, and that material."""
     from trimesh import Trimesh
@@ -125,10 +158,10 @@ def _part(arguments: dict[str, Any], index: int, y_up: bool, path: Path) -> tupl
         code = np.asarray(visual.face_colors)
         color = np.concatenate([texture.LINEAR[code[:, :3]], code[:, 3:] / np.float32(255)], 1)[:, None].repeat(3, 1)
     return Mesh(upright(np.asarray(geometry.vertices, np.float32)), faces, uv, normal, color,
-                np.full(len(faces), index, np.int32)), _material(visual, path)
+                np.full(len(faces), index, np.int32)), _material(visual, folder)
 
 
-def _material(visual, path: Path) -> Material:
+def _material(visual, folder: _Folder) -> Material:
     """Kd linear, Ns as Blender reads it (roughness = 1 - sqrt(Ns / 1000)), and the Pr, Pm extension."""
     if visual.kind in ("vertex", "face"):
         return Material(base_color=(1.0, 1.0, 1.0, 1.0))
@@ -139,7 +172,7 @@ def _material(visual, path: Path) -> Material:
     number = lambda key, default: float(np.ravel(extra.get(key, default))[0])
     color = [float(x) for x in np.ravel(extra.get("kd", (1, 1, 1)))]
     shine = number("ns", 250.0)
-    picture = _picture(source.image, path)
+    picture = folder.picture(source.image)
     return Material(
         name=str(source.name or ""), base_color=(*(color * 3)[:3], number("d", 1.0)),
         roughness=number("pr", 1 - math.sqrt(min(max(shine, 0), 1000) / 1000)), metallic=number("pm", 0.0),
@@ -163,10 +196,3 @@ def _split_options(text: str) -> tuple[str, np.ndarray, np.ndarray]:
             placed[option][:len(values[:2])] = [float(value) for value in values[:2]]
         text = " ".join(words)
     return text.strip(), placed["-s"], placed["-o"]
-
-
-def _picture(image, path: Path) -> np.ndarray | None:
-    if image is None:
-        return None
-    texture.check_size(image.width, image.height, f"A texture of {path.name}")
-    return np.asarray(image.convert("RGBA"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from ..errors import NearError
@@ -32,6 +34,14 @@ def check_size(width: int, height: int, what: str) -> None:
     if width * height > MAX_PIXELS:
         raise NearError("{what} has {width} x {height} pixels.", "Scale it down to 8192 pixels or less.", what=what,
                         width=width, height=height)
+
+
+def require_room(pictures: Iterable[np.ndarray], file: str) -> None:
+    """Raises NearError where all pictures of a file together, or all maps made of them, are too large."""
+    texels = sum(picture.size // 4 for picture in pictures)
+    if texels > 4 * MAX_PIXELS:
+        raise NearError("The textures of {file} have {millions:.0f} million pixels.",
+                        "Scale them down to 4096 pixels or less.", file=file, millions=texels / 1e6)
 
 
 def drop_alpha(picture: np.ndarray) -> np.ndarray:

@@ -38,7 +38,7 @@ MALFORMED = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError
              NearError)
 MAX_SPARE = 256 * 2**20  # bytes that an array file may be larger than what lies in it
 _ALIGN = 64  # bytes
-_WIDE = re.compile(r"\{[^{}]*:[^{}]*(\{|\d{3})")  # a field of a template that is padded to any width
+_WIDE = re.compile(r"\{[^{}:]*:[^{}]*(\{|\d{3})")  # a field of a template that is padded to any width
 
 
 def read_until_start(stream: BinaryIO) -> bytes:

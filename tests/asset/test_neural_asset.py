@@ -1,6 +1,7 @@
 """An asset and its file: what it holds returns, what is wrong is refused."""
 
 import struct
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -124,6 +125,14 @@ def test_pickles_are_never_opened(tmp_path, name):
     with pytest.raises(NearError):
         assets.load(tmp_path / "evil.npz")
     assert not (tmp_path / "trace").exists()
+
+
+def test_an_array_whose_header_python_cannot_parse_is_damage(tmp_path):
+    text = b"-" * 9000 + b"1"
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("coords.npy", b"\x93NUMPY\1\0" + struct.pack("<H", len(text)) + text)
+    with pytest.raises(NearError, match="not a published latent"):
+        assets.load(tmp_path / "a.npz")
 
 
 def test_files_of_other_writers_read_alike():

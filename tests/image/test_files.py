@@ -1,10 +1,12 @@
 """near_core.image.files: pictures in and out, damaged ones, too."""
 
 import struct
+import time
 import tracemalloc
 import zlib
 
 import numpy as np
+import OpenEXR
 import pytest
 from PIL import Image
 
@@ -165,6 +167,27 @@ def test_what_a_file_promises_and_cannot_hold_is_damage_and_takes_no_memory(tmp_
         image.read(path)
     assert tracemalloc.get_traced_memory()[1] < 20e6
     tracemalloc.stop()
+
+
+def test_a_large_picture_of_which_an_exr_has_a_corner_is_counted(tmp_path):
+    """One of 16,384^2 in 60 channels is 64 GB, and its file 2 kB."""
+    window = lambda side: (np.int32([0, 0]), np.int32([side - 1, side - 1]))
+    header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage, "dataWindow": window(4)}
+    channels = {f"c{number}.V": np.ones((4, 4), np.float32) for number in range(60)}
+    OpenEXR.File({**header, "displayWindow": window(16384)}, channels).write(str(tmp_path / "a.exr"))
+    with pytest.raises(NearError, match="16106 million values"):
+        image.read_layers(tmp_path / "a.exr")
+    OpenEXR.File({**header, "displayWindow": window(2048)}, {"R": channels["c0.V"]}).write(str(tmp_path / "b.exr"))
+    assert image.read(tmp_path / "b.exr").shape == (2048, 2048, 1) and image.read(tmp_path / "b.exr").sum() == 16
+
+
+def test_a_picture_one_pixel_wide_is_read_in_no_time(tmp_path):
+    """One of 2^28 pixels is a file of 500 kB."""
+    Image.new("L", (1, 4_000_000), 255).save(tmp_path / "a.png")
+    start = time.process_time()
+    assert image.read(tmp_path / "a.png").shape == (4_000_000, 1, 1)
+    assert image.read(tmp_path / "a.png", max_side=1000).min() == 1
+    assert time.process_time() - start < 5
 
 
 def test_a_chunk_that_promises_gigabytes_takes_no_memory(tmp_path):

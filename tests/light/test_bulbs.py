@@ -44,6 +44,12 @@ def test_what_is_wide_or_dim_stays_in_the_probe(probe):
     assert same is probe and found == []
 
 
+def test_surroundings_darker_than_black_have_no_bulbs():
+    probe = show((0.6, 0.3, -0.2), 0.08, glow=-0.1)
+    probe.radiance[np.isinf(probe.distance)] = -1, -1, -1, 1
+    assert take_bulbs(probe, environments.uniform((0, 0, 0)))[1] == []
+
+
 def test_a_bulb_around_the_probe_is_no_lamp_elsewhere():
     probe = show((0.6, 0.3, -0.2), 0.08)
     probe.distance[np.isfinite(probe.distance)] = 0

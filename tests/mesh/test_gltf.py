@@ -1,6 +1,7 @@
 """near_core.mesh.gltf: files against what the format says."""
 
 import json
+import time
 import tracemalloc
 
 import numpy as np
@@ -196,6 +197,43 @@ def test_a_thousand_materials_of_one_picture_share_what_is_made_of_it(tmp_path):
     first, last = loaded.materials[0], loaded.materials[999]
     assert (last.base_color_map[..., 3] == 255).all() and last.roughness_map[0, 0] == 200
     assert all(getattr(first, f"{name}_map") is getattr(last, f"{name}_map") for name in ("base_color", "normal"))
+
+
+def test_parts_that_nodes_multiply_are_counted_first(tmp_path):
+    """Twenty thousand nodes that place twenty thousand primitives without a face are 400 million, in 1 MB."""
+    empty = {"accessors": [{"componentType": 5126, "count": 0, "type": "VEC3"}],
+             "meshes": [{"primitives": [{"attributes": {"POSITION": 0}}] * 20_000}],
+             "nodes": [{"children": list(range(1, 20_001))}] + [{"mesh": 0}] * 20_000}
+    many = {"nodes": [{"mesh": 0}] + [{}] * 60_000}
+    for header in (empty, many, {"materials": [{}] * 60_000}):
+        start = time.process_time()
+        with pytest.raises(NearError, match="50,000 parts"):
+            mesh.load(gltf(tmp_path / "a.gltf", {"POSITION": TRIANGLE}, header=header))
+        assert time.process_time() - start < 5
+
+
+def test_a_skin_is_read_once_for_all_that_it_moves(tmp_path):
+    rich = {"POSITION": TRIANGLE, "JOINTS_0": np.zeros((3, 4), np.uint16), "WEIGHTS_0": np.ones((3, 4), np.float32)}
+    header = {"skins": [{"joints": [0] * 20_000}], "scenes": [{"nodes": list(range(1000))}]}
+    path = gltf(tmp_path / "a.gltf", rich, nodes=[{"mesh": 0, "skin": 0}] * 1000, header=header)
+    path.write_text(path.read_text().replace('"normalized": true', '"normalized": false'))
+    start = time.process_time()
+    assert len(mesh.load(path).faces) == 1000
+    assert time.process_time() - start < 5
+
+
+def test_a_file_beside_is_kept_once_however_many_buffers_name_it(tmp_path):
+    (tmp_path / "big.bin").write_bytes(TRIANGLE.tobytes() + bytes(4_000_000))
+    buffers = [{"byteLength": 36, "uri": "big.bin"}] * 50
+    views = [{"buffer": n, "byteLength": 36} for n in range(50)]
+    accessors = [{"bufferView": n, "componentType": 5126, "count": 3, "type": "VEC3"} for n in range(50)]
+    parts = [{"attributes": {"POSITION": n}} for n in range(50)]
+    path = gltf(tmp_path / "a.gltf", {"POSITION": TRIANGLE}, header={
+        "buffers": buffers, "bufferViews": views, "accessors": accessors, "meshes": [{"primitives": parts}]})
+    tracemalloc.start()
+    assert len(mesh.load(path).faces) == 50
+    assert tracemalloc.get_traced_memory()[1] < 20e6
+    tracemalloc.stop()
 
 
 def test_random_damage_never_escapes(tmp_path):

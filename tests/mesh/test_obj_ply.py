@@ -1,12 +1,21 @@
 """near_core.mesh.obj_ply: OBJ and PLY files against what their formats say."""
 
 
+import io
+import struct
+import subprocess
+import sys
+import time
+from pathlib import Path
+
 import numpy as np
 import pytest
 import trimesh
 from PIL import Image
 
 from near_core import mesh
+from near_core.errors import NearError
+from near_core.mesh import obj_ply
 
 
 def test_obj_with_its_material(tmp_path):
@@ -46,6 +55,50 @@ def test_options_and_folders_before_a_texture(tmp_path, line):
     assert loaded.materials[0].base_color_map[0, 0].tolist() == [10, 20, 30, 255]
     scaled = (2.5, 0.5) if "-s" in line else (1, 0)
     assert loaded.corner_uv[0, :, 0].max() == scaled[0] and loaded.corner_uv[0, :, 0].min() == scaled[1]
+
+
+def test_materials_are_counted_and_share_their_picture(tmp_path):
+    """Each goes through all vertices; each of a thousand would hold the pixels of its own."""
+    Image.new("RGB", (512, 512), (10, 20, 30)).save(tmp_path / "wood.png")
+    (tmp_path / "a.mtl").write_text("".join(f"newmtl m{n}\nmap_Kd wood.png\n" for n in range(300)))
+    shape = SQUARE.partition("usemtl")[0]
+    (tmp_path / "a.obj").write_text("mtllib a.mtl\n" + shape + "".join(
+        f"usemtl m{n}\nf 1/1 2/2 3/3\n" for n in range(300)))
+    materials = mesh.load(tmp_path / "a.obj").materials
+    assert len(materials) == 300 and len({id(each.base_color_map.base) for each in materials}) == 1
+    (tmp_path / "b.obj").write_text(shape + "".join(f"usemtl m{n}\nf 1/1 2/2 3/3\n" for n in range(2001)))
+    with pytest.raises(NearError, match="2,001 materials"):
+        mesh.load(tmp_path / "b.obj")
+
+
+def test_nothing_is_printed_of_what_is_missing(tmp_path):
+    (tmp_path / "a.ply").write_bytes(
+        b"ply\nformat ascii 1.0\ncomment TextureFile gone.png\nelement vertex 3\nproperty float x\nproperty float y\n"
+        b"property float z\nelement face 1\nproperty list uchar int vertex_indices\nend_header\n0 0 0\n1 0 0\n0 1 0\n"
+        b"3 0 1 2\n")
+    load = f"from near_core import mesh; mesh.load({str(tmp_path / 'a.ply')!r})"
+    root = Path(mesh.__file__).parents[2]
+    done = subprocess.run([sys.executable, "-c", load], capture_output=True, text=True, cwd=root)
+    assert done.returncode == 0 and done.stdout + done.stderr == ""
+
+
+def test_a_picture_for_the_system_to_draw_is_none(tmp_path):
+    """Windows' metafiles are handed to Windows, under whatever name."""
+    head = b"\xd7\xcd\xc6\x9a\0\0" + struct.pack("<4hH", 0, 0, 100, 100, 100) + bytes(6) + b"\1\0\t\0" + bytes(99)
+    assert Image.open(io.BytesIO(head)).format == "WMF"
+    (tmp_path / "wood.png").write_bytes(head)
+    (tmp_path / "a.mtl").write_text("newmtl red\nKd 1 0 0\nmap_Kd wood.png\n")
+    (tmp_path / "a.obj").write_text("mtllib a.mtl\n" + SQUARE)
+    (found,) = mesh.load(tmp_path / "a.obj").materials
+    assert found.base_color_map is None and found.base_color == (1, 0, 0, 1)
+
+
+def test_blank_lines_are_gone_through_once(tmp_path):
+    (tmp_path / "a.mtl").write_text("newmtl red\n" + "\n" * 300_000 + " d 0.25\n")
+    (tmp_path / "a.obj").write_text("mtllib a.mtl\n" + "mtllib" + " " * 100_000 + "\n" + SQUARE)
+    start = time.process_time()
+    assert obj_ply.read_flags(tmp_path / "a.obj") == {"flat", "blend"}
+    assert time.process_time() - start < 5
 
 
 def test_ply_is_upright_already(tmp_path):

@@ -1,6 +1,8 @@
 """near_core.worker.protocol: messages arrive as they were sent, and only those that may."""
 
+import io
 import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -91,3 +93,12 @@ def test_only_listed_types_can_be_sent(tmp_path, value):
     here, _ = make_channels(tmp_path)
     with pytest.raises(TypeError):
         here.send({"value": value})
+
+
+def test_a_message_of_many_colons_is_looked_through_once(tmp_path):
+    channel = protocol.Channel(io.BytesIO(), io.BytesIO(), tmp_path / "in", tmp_path / "out")
+    start = time.process_time()
+    frame = {"message": {"what": {"$message": ["{" + ":" * 100_000, {}]}}, "offsets": []}
+    assert channel._open(frame)["what"].endswith(":")
+    assert time.process_time() - start < 5
+    channel.close()

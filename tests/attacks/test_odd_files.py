@@ -1,0 +1,61 @@
+"""What is under a file's name and is none, does not end, or has a name that nobody would give: it is said in two
+sentences, soon, whichever reader meets it."""
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+
+from near_core import asset, image, mesh
+from near_core.commands import terminal
+from near_core.errors import NearError
+from tests.attacks.hunt import ROOT, is_said_well
+from tests.random_assets import some_asset
+
+if sys.platform == "win32":
+    pytest.skip("it has no such files", allow_module_level=True)
+
+READERS = {".png": image.read_photo, ".exr": image.read, ".hdr": image.read, ".near": asset.load, ".npz": asset.load,
+           ".glb": mesh.load, ".gltf": mesh.load, ".obj": mesh.load, ".ply": mesh.load,
+           ".json": lambda path: terminal.read_cameras(path, None, None)}
+
+
+def make_hole(path):
+    """A file of 50 GB that takes no room."""
+    with path.open("wb") as file:
+        file.truncate(50 * 2**30)
+
+
+WAYS = {"pipe": os.mkfifo, "device": lambda path: path.symlink_to("/dev/zero"), "folder": lambda path: path.mkdir(),
+        "loop": lambda path: path.symlink_to(path), "hole": make_hole}
+
+
+@pytest.mark.parametrize("suffix", READERS)
+@pytest.mark.parametrize("way", WAYS)
+def test_what_is_no_file_or_has_no_end_is_said(tmp_path, suffix, way):
+    """Of a pipe the reader would wait for ever, of a device it would take all memory."""
+    path = tmp_path / f"a{suffix}"
+    WAYS[way](path)
+    with pytest.raises(NearError) as raised:
+        READERS[suffix](path)
+    assert is_said_well(raised.value) and f"a{suffix}" in str(raised.value)
+
+
+@pytest.mark.parametrize("suffix", READERS)
+def test_names_cannot_steer_a_terminal(tmp_path, suffix):
+    path = tmp_path / f"a\nb\x1b[31m\x9b\u202ec{suffix}"
+    path.write_bytes(b"nothing of this kind" * 4)
+    with pytest.raises(NearError) as raised:
+        READERS[suffix](path)
+    assert is_said_well(raised.value) and f"a b?[31m??c{suffix}" in str(raised.value)
+
+
+def test_what_a_file_says_of_itself_is_printed_in_its_line(tmp_path):
+    told = []
+    for name in ("Cup", "Cup\nvoxels              9\x1b[2J"):
+        asset.save(replace(some_asset(), name=name), tmp_path / "a.near")
+        told.append(subprocess.run([sys.executable, "-m", "near_core", "info", tmp_path / "a.near"], cwd=ROOT,
+                                   capture_output=True, text=True, check=True).stdout)
+    assert len(told[0].splitlines()) == len(told[1].splitlines()) and "\x1b" not in told[1]
