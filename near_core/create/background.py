@@ -62,17 +62,20 @@ def follow_colors(alpha: np.ndarray, encoded: np.ndarray, config: MattingConfig 
     """A network's matte (H, W) of a picture (H, W, 3), sRGB 0..1, whose unsure pixels go with the colours and places of
     the sure ones: (H, W) float32.
 
-    Colours count the less the worse they tell these apart, and what changes is smoothed as in remove_background.
+    Colours count the less the worse they tell these apart, and what changes is smoothed as in remove_background. What
+    differs plainly from a plain backdrop is object, whatever the network says.
     """
     colors = convert_to_lab(encoded)
+    apart = _differ_from_backdrop(colors, config)
     y, x = (np.indices(alpha.shape) + 0.5) / max(alpha.shape)
     features = np.dstack([colors, config.position_weight * x, config.position_weight * y]).reshape(-1, 5)
     couplings = _couplings(colors)
     least = 0.01  # so sure a network is at most
     logits = np.log(np.clip(alpha, least, 1 - least) / np.clip(1 - alpha, least, 1 - least))
+    logits = logits + config.backdrop_logits * apart
     made = alpha
     for _ in range(config.color_rounds):
-        inside, outside = (made > config.surely_object).ravel(), (made < config.surely_behind).ravel()
+        inside, outside = (made > config.surely_object).ravel(), (~apart & (made < config.surely_behind)).ravel()
         if min(inside.sum(), outside.sum()) < 30:
             break
         front, behind = (_Mixture(features[sure], count) for sure, count in ((inside, config.object_colors),
@@ -83,6 +86,17 @@ def follow_colors(alpha: np.ndarray, encoded: np.ndarray, config: MattingConfig 
         made = _smooth_alpha(logits + trust * evidence.reshape(alpha.shape), *couplings, config.smoothness)
         made = np.clip((made - least) / (1 - 2 * least), 0, 1)
     return made.astype(np.float32)
+
+
+def _differ_from_backdrop(colors: np.ndarray, config: MattingConfig) -> np.ndarray:
+    """(H, W) bool: which pixels of a picture (H, W, 3) in Lab have a colour far from that of its border, where this has
+    one alone, as a studio's paper or a shop's white have; none, where it has several."""
+    width = max(1, round(config.backdrop_border * max(colors.shape[:2])))
+    border = np.ones(colors.shape[:2], bool)
+    border[width:-width, width:-width] = False
+    away = np.linalg.norm(colors - np.median(colors[border], 0), axis=-1)
+    is_plain = (away[border] < config.backdrop_spread).mean() > config.backdrop_share
+    return (away > config.backdrop_distance) & is_plain
 
 
 class _Mixture:

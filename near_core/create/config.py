@@ -61,8 +61,10 @@ class ReconstructionConfig:
     turned_elevation: float = 50.0  # degrees; of several photos those that look down more steeply do not tell how
     #                                 something is turned
     turned_error: float = 0.0  # of what is taken for turned without a hint, at most: "regular things"
-    guessed_turned_error: float = 0.28  # the same where the camera is a guess
-    turned_overlap: float = 0.68  # of the networks' solid with the turned one, at least
+    guessed_turned_error: float = 0.31  # the same where the camera is a guess
+    turned_overlap: float = 0.62  # of the networks' solid with the turned one, at least
+    turned_mirror_error: float = 4.0  # cells of 128^3 by which its photo contradicts symmetry, at most; so much a
+    #                                   cup's handle does
     turned_excess: float = 1.35  # times that the networks' solid is larger than the turned one, at most
     turned_calm: tuple[int, int] = (6, 200)  # times that a turned thing's outline is smoothed along its axis; a rod's
     rod_width: float = 6.0  # pixels of 128; what is turned and so thin is a rod
@@ -72,6 +74,7 @@ class ReconstructionConfig:
     hull_error: float = 0.03  # cells of 128^3 by which a solid's mirror image leaves several photos' outlines, at most
     mirror_gap: float = 0.02  # of a photo's object that a hull carved by its own mirror image may leave unfilled
     slender_outline: float = 0.25  # width over height; what is more slender is no deeper than a round body
+    guessed_slender_outline: float = 0.4  # the same where the camera is a guess
     flat_outline: float = 0.7  # of the largest outline, which several photos of something flat need to show it so
     turned_handle: float = 0.02  # of a turned thing's pixels; something smaller beside its body is no handle
     outline_blur_radius: int = 2  # pixels of 128, twice; how calm the thickness that an outline allows is
@@ -95,6 +98,8 @@ class ReconstructionConfig:
     broad_radius: int = 4  # cells of 64^3 from inside to outside of what is thick enough for all of that
     front_blur_radius: int = 6  # pixels of 128, twice; how smooth the step from the layers' front to the solid's is
     guessed_blur_radius: int = 30  # the same where the camera is a guess: the front is better than the solid then
+    layers_slope: float = 0.0  # logits per body's width that the solid loses behind the layers' back and a round body
+    guessed_layers_slope: float = 12.0  # the same where the camera is a guess
     thin_width: float = 0.0  # asset units; what is no wider, as bars and legs, is no deeper than a round body
     guessed_thin_width: float = 0.1  # the same where the camera is a guess
     minimum_thickness: float = 2.5  # cells of 128^3; how thick what a photo shows is at least: "each step"
@@ -287,6 +292,11 @@ class MattingConfig:
     color_chance: float = 0.8  # share of the sure pixels that colours tell right, at which they count nothing
     surely_object: float = 0.8  # alpha from which a pixel's colour is the object's
     surely_behind: float = 0.1  # alpha up to which it is the background's
+    backdrop_border: float = 0.03  # of the longer side; whether a backdrop is plain is told there
+    backdrop_spread: float = 10.0  # Lab units; colours that differ less are one
+    backdrop_share: float = 0.9  # of the border that has one colour, from which a backdrop is plain
+    backdrop_distance: float = 40.0  # Lab units from that colour, from which a pixel is no backdrop
+    backdrop_logits: float = 8.0  # how much that weighs against what the network says
 
     # and without a network
     background_side: int = 160  # pixels of the longer side on which it works

@@ -208,7 +208,8 @@ def _follow_hints(config: ReconstructionConfig, thickness: str, symmetry: str) -
 def _doubt_camera(config: ReconstructionConfig) -> ReconstructionConfig:
     """The config for one photo whose camera is a guess: what the photo shows tells more than the networks' solid."""
     return replace(config, front_blur_radius=config.guessed_blur_radius, turned_error=config.guessed_turned_error,
-                   thin_width=config.guessed_thin_width, hidden_weight=config.guessed_hidden_weight,
+                   thin_width=config.guessed_thin_width, layers_slope=config.guessed_layers_slope,
+                   slender_outline=config.guessed_slender_outline, hidden_weight=config.guessed_hidden_weight,
                    hang_fade=config.guessed_hang_fade)
 
 

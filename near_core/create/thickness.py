@@ -48,23 +48,30 @@ def doubt_depth(view: LayerView, logits: np.ndarray, config: ReconstructionConfi
 
     A network that has never seen the like says "perhaps" all along the view, and what is thin becomes a barrel. Where
     it is sure nowhere along the view, and nowhere in the object either, the outline decides; what it is sure of stays.
-    config.thickness, a hint from HINTS, decides instead.
+    config.thickness, a hint from HINTS, decides instead. Where the camera is a guess, what is thicker than both such a
+    body and the layers is doubted however sure the network is.
     """
     if config.thickness == "full":
         return np.zeros_like(logits)
-    outline = blur_masked(np.stack(inflate_outline(view)).astype(np.float32), view.mask, config.outline_blur_radius)
+    maps = np.stack([*inflate_outline(view), np.maximum(view.back - view.front, 0)]).astype(np.float32)
+    maps = np.concatenate([view.front[None], blur_masked(maps, view.mask, config.outline_blur_radius)])
     uv, depth = project(compute_cell_centres(RESOLUTION), view.camera)
-    front, across, width = view.inside(np.concatenate([view.front[None], outline]), np.clip(uv, -1, 1)).T
+    front, across, width, layers = view.inside(maps, np.clip(uv, -1, 1)).T
     allowed = across * (config.thin_share if config.thickness == "thin" else 1)
     # in widths of the body; a little before its end already, since likely solids fade slowly
-    beyond = (depth - front - allowed) / np.maximum(width, config.least_width)
+    widths = np.maximum(width, config.least_width)
+    beyond = (depth - front - allowed) / widths
     falling = np.clip(config.doubt_slope * (beyond + config.doubt_lead), 0, None)
-    if config.thickness in ("auto", *TURNED) and not is_slender(view, config):
+    if config.thickness in ("auto", *TURNED):
+        if is_slender(view, config):
+            return np.maximum(falling, config.layers_slope * beyond).reshape(logits.shape).astype(np.float32)
         sure = _measure_sureness(view, logits, uv, depth - front, config)
         low, high = config.sure_logits
         unsure = np.clip((high - sure) / (high - low), 0, 1)
-        falling = np.maximum(unsure * np.minimum(falling, config.maximum_doubt),
-                             _measure_thinness(view, uv, config) * falling)
+        thicker = (depth - front - np.maximum(across, layers)) / widths
+        falling = np.maximum.reduce([unsure * np.minimum(falling, config.maximum_doubt),
+                                     _measure_thinness(view, uv, config) * falling,
+                                     config.layers_slope * thicker])
     return falling.reshape(logits.shape).astype(np.float32)
 
 

@@ -52,3 +52,17 @@ def test_what_a_network_is_unsure_of_follows_the_colours():
     same = follow_colors(truth.astype(np.float32), grey)  # where colours tell nothing, it is right
     assert ((same > 0.5) != truth).mean() < 0.01
     assert (follow_colors(np.zeros((160, 160), np.float32), picture) == 0).all()
+
+
+def test_what_differs_from_a_plain_backdrop_is_object():
+    """A machine on white: of its dark half a network is sure that it is none. A shadow stays out."""
+    picture = np.full((160, 160, 3), 0.99, np.float32)
+    picture[40:80, 40:120] = 0.6, 0.3, 0.2
+    picture[80:120, 40:120] = 0.08
+    picture[120:128, 40:120] = 0.8
+    alpha = np.full((160, 160), 0.02, np.float32)
+    alpha[40:80, 40:120] = 0.97
+    made = follow_colors(alpha, picture) > 0.5
+    assert made[42:118, 42:118].all() and not made[122:].any() and not made[:38].any()
+    picture[:, :30] = 0.3, 0.5, 0.2  # a wall of two colours is no backdrop
+    assert not (follow_colors(alpha, picture) > 0.5)[100:118, 42:118].any()

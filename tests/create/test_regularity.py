@@ -47,6 +47,8 @@ def test_a_turned_thing_is_one_where_the_solid_agrees_or_it_is_a_rod():
     assert suppose_turned(view, body(1.6), config) is None
     assert suppose_turned(view, body(1.1), ReconstructionConfig()) is None
     assert suppose_turned(shown(0.1, 0.8, flat=False), body(1.6), config) is not None
+    view.front = view.front + np.linspace(-0.3, 0.3, SIZE, dtype=np.float32)  # seen obliquely
+    assert suppose_turned(view, body(1.1), config) is None
 
 
 def test_a_photo_contradicts_a_symmetry_that_is_none():
