@@ -50,8 +50,8 @@ def create_from_image(path: str | Path, **options: Any) -> bpy.types.Object:
 def create_from_photos(photos: Photo | Iterable[Photo], **options: Any) -> bpy.types.Object:
     """An asset of the object in several photos; waits for it. photos: files, the view taken from their names
     (chair_front.png), or what is known of each: path, or image, the name of one in the Blender file; view, "FRONT" to
-    "BOTTOM", or "FIND"; or azimuth and elevation, radians; or camera, the name of one of the scene; fov, radians; mask.
-    options: of the operator near.create_asset_from_photos."""
+    "BOTTOM", or "FIND"; or azimuth and elevation, radians; or camera, the name of one of the scene; fov, radians, or
+    orthographic, True; mask. options: of the operator near.create_asset_from_photos."""
     given = [photos] if isinstance(photos, (str, Path, dict)) else photos
     rows = [_fill_row(photo if isinstance(photo, dict) else {"path": photo}) for photo in given]
     return _run(_ops.near.create_asset_from_photos, photos=rows, **options)

@@ -53,7 +53,7 @@ def read_mesh(ob: bpy.types.Object, frame: bpy.types.Scene) -> ObjectSurface:
 
     Raises NearError where there is no surface, or one with vertices at infinity.
     """
-    if ob.type not in TYPES and ob.instance_type == "NONE":
+    if not has_surface(ob):
         raise errors.NearError("{name} has no surface.", "Choose a mesh, curve, text or metaball object; for several, "
                                "an instance of their collection.", name=ob.name)
     with evaluate_alone(ob, frame) as (alone, depsgraph):
@@ -69,6 +69,11 @@ def read_mesh(ob: bpy.types.Object, frame: bpy.types.Scene) -> ObjectSurface:
     notes = [*lost, *(note for reading in known.values() for note in (*reading.notes, *reading.computed.values()))]
     return ObjectSurface(meshes.check(join(parts), ob.name), list(dict.fromkeys(notes)), matrix,
                    any(reading.computed for reading in known.values()))
+
+
+def has_surface(ob: bpy.types.Object) -> bool:
+    """Whether ob is of a kind that read_mesh reads."""
+    return ob.type in TYPES or ob.instance_type != "NONE"
 
 
 def is_large(ob: bpy.types.Object, depsgraph: bpy.types.Depsgraph) -> bool:

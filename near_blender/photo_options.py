@@ -29,7 +29,7 @@ from .references import find_keyed, name_key
 
 FOUND = {"fov": "reads_fov", "elevation": "estimates_elevation"}  # angle of a photo -> whether it is found, not given
 SHAPE = ("thickness", "symmetry", "seed")
-CAMERA = ("reads_fov", "fov", "estimates_elevation", "elevation", "azimuth")
+CAMERA = ("orthographic", "reads_fov", "fov", "estimates_elevation", "elevation", "azimuth")
 
 
 class ShapeOptions:
@@ -62,7 +62,21 @@ class ShapeOptions:
         description="What finds the object in a photo without alpha or mask")
 
 
-class PhotoOptions(ShapeOptions):
+class LensOptions:
+    """And of what lens a photo of it was taken with."""
+
+    orthographic: BoolProperty(
+        name="Orthographic", default=False,
+        description="The picture is without perspective, as drawings on reference sheets and orthographic renders are")
+    fov: FloatProperty(
+        name="Field of View", subtype="ANGLE", default=math.radians(40), min=math.radians(1), max=math.radians(150),
+        description="Horizontal angle that the photo covers")
+    reads_fov: BoolProperty(
+        name="Read Field of View", default=True,
+        description="Take the angle from what the camera noted in the photo's file; where it noted nothing, 40 degrees")
+
+
+class PhotoOptions(LensOptions, ShapeOptions):
     """And of the photo of it."""
 
     mask: StringProperty(
@@ -71,12 +85,6 @@ class PhotoOptions(ShapeOptions):
     hints: StringProperty(
         name="Hints", options={"SKIP_SAVE", "HIDDEN"},
         description="What was drawn on the photo to say where the object is")
-    fov: FloatProperty(
-        name="Field of View", subtype="ANGLE", default=math.radians(40), min=math.radians(1), max=math.radians(150),
-        description="Horizontal angle that the photo covers")
-    reads_fov: BoolProperty(
-        name="Read Field of View", default=True,
-        description="Take the angle from what the camera noted in the photo's file; where it noted nothing, 40 degrees")
     elevation: FloatProperty(
         name="Elevation", subtype="ANGLE", default=math.radians(15), min=math.radians(-90), max=math.radians(90),
         description="How far the photo looks down on the object")
@@ -153,7 +161,7 @@ def _list_cameras(photo: Any, context: Any, text: str) -> list[str]:
     return [ob.name for ob in context.scene.objects if ob.type == "CAMERA"]
 
 
-class SeveralOptions:
+class SeveralOptions(LensOptions):
     """What an artist can say of one of several photos, as properties for a property group."""
 
     path: StringProperty(
@@ -176,12 +184,6 @@ class SeveralOptions:
     elevation: FloatProperty(
         name="Elevation", subtype="ANGLE", default=math.radians(15), min=-math.pi / 2, max=math.pi / 2,
         description="How far the photo looks down on the object")
-    reads_fov: BoolProperty(
-        name="Read Field of View", default=True,
-        description="Take the angle from what the camera noted in the photo's file; where it noted nothing, 40 degrees")
-    fov: FloatProperty(
-        name="Field of View", subtype="ANGLE", default=math.radians(40), min=math.radians(1), max=math.radians(150),
-        description="Horizontal angle that the photo covers")
     found: StringProperty(
         name="Found", options={"HIDDEN"},
         description="ANGLES where nobody said from where it was taken and that was found, NOTHING where the photo was "
@@ -243,15 +245,16 @@ class NEAR_PG_origin(PhotoOptions, RefineOption, KeptImage, bpy.types.PropertyGr
     frame: FloatVectorProperty(size=4, options={"HIDDEN"})  # where cameras saw the asset: x, y, z and size, or nothing
 
 
-PHOTO_NAMES = tuple(SeveralOptions.__annotations__)
-NAMES = (*PhotoOptions.__annotations__, *ShapeOptions.__annotations__)
+PHOTO_NAMES = (*SeveralOptions.__annotations__, *LensOptions.__annotations__)
+NAMES = (*PhotoOptions.__annotations__, *LensOptions.__annotations__, *ShapeOptions.__annotations__)
 
 
 def draw_options(layout: bpy.types.UILayout, options: Any, names: tuple[str, ...]) -> None:
     """The properties of some names; an angle that is found cannot be given."""
     for name in names:
         row = layout.row()
-        row.enabled = name not in FOUND or not getattr(options, FOUND[name])
+        found = name in FOUND and getattr(options, FOUND[name])
+        row.enabled = not (found or name in ("fov", "reads_fov") and options.orthographic)
         row.prop(options, name)
 
 
@@ -274,6 +277,7 @@ def name_matting(options: Any) -> str:
 def take_shot(options: Any, path: Path, mask: Path | None, finds: dict[str, bool]) -> shot.Shot:
     """The photo of a file with what is known of it. mask: its file. finds: which angles of FOUND are found."""
     angles: Any = {name: None if finds[name] else math.degrees(getattr(options, name)) for name in FOUND}
+    angles |= {"fov": shot.ORTHOGRAPHIC} if options.orthographic else {}
     return shot.Shot(str(path), mask and str(mask), azimuth=math.degrees(options.azimuth),
                      hints=None if mask else read_hints(options.hints), **angles)
 
@@ -318,9 +322,10 @@ def take_photo(photo: Any, path: Path, mask: Path | None = None, camera: Any = N
     elif photo.view == "ANGLES":
         known = {"azimuth": math.degrees(photo.azimuth), "elevation": math.degrees(photo.elevation)}
     elif photo.view != "FIND":
-        known = shot.find_view(photo.view)
-    return shot.Shot(str(path), mask and str(mask), hints=None if mask else read_hints(photo.hints),
-                     fov=None if photo.reads_fov else math.degrees(photo.fov), title=name_photo(photo), **known)
+        known = shot.find_view(photo.view, level=photo.orthographic)
+    fov = shot.ORTHOGRAPHIC if photo.orthographic else None if photo.reads_fov else math.degrees(photo.fov)
+    return shot.Shot(str(path), mask and str(mask), hints=None if mask else read_hints(photo.hints), fov=fov,
+                     title=name_photo(photo), **known)
 
 
 def tell_found(photo: Any, angles: tuple[float, float] | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from .._core import shot as shots
 from ..paths import RELATIVE
 from ..references import Reference
 from ..translations import say
-from . import jobs, landing, pictures, place
+from . import jobs, landing, pictures, place, provenance
 from .drawing import PhotoDrawing, begin
 from .photo_editor import run_in_editor
 from .pictures import check_picture
@@ -23,15 +24,15 @@ from .place import is_object_mode, report_errors
 from .transfer import list_chosen_paths
 
 
-class NEAR_OT_create_asset_from_mesh(bpy.types.Operator):
+class NEAR_OT_create_asset_from_mesh(landing.PlacementOption, bpy.types.Operator):
     bl_idname = "near.create_asset_from_mesh"
     bl_label = "Create Neural Asset from Mesh"
-    bl_description = ("Turn the active object, with its modifiers and materials, into a neural asset. An instance of a "
-                      "collection becomes one asset of all that is in it")
+    bl_description = ("Turn each selected object, with its modifiers and materials, into a neural asset. An instance "
+                      "of a collection becomes one asset of all that is in it")
     bl_options = {"REGISTER"}
 
     object_name: StringProperty(
-        name="Object", description="Object to use instead of the active one", options={"SKIP_SAVE"})
+        name="Object", description="Object to use instead of the selected ones", options={"SKIP_SAVE"})
     detail: EnumProperty(
         name="Detail", default="STANDARD",
         items=[
@@ -42,11 +43,6 @@ class NEAR_OT_create_asset_from_mesh(bpy.types.Operator):
              "Keeps 120,000 triangles and 3 MB of maps, for scans and large textures seen from near")],
         description="How much of the mesh and its textures the asset keeps, how large its file becomes and about how "
                     "long that takes")
-    placement: EnumProperty(
-        name="Placement", default="REPLACE",
-        items=[("REPLACE", "Replace", "The asset stands where its source does, which is hidden"),
-               ("BESIDE", "Beside", "The asset stands to the right of its source, which stays as it is")],
-        description="Where the asset goes")
     bake: BoolProperty(
         name="Bake Materials", default=True,
         description="Bake what nodes compute, as procedural textures, into maps; without, their own values are used")
@@ -61,21 +57,32 @@ class NEAR_OT_create_asset_from_mesh(bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         with report_errors(self):
-            ob, waits = find_mesh(context, self.object_name), not getattr(self, "_is_interactive", False)
-            name, detail, beside = ob.name, self.detail.lower(), self.placement == "BESIDE"
-            told = Reference.to_object(ob)
-
-            def make(surface: geometry.ObjectSurface) -> Any:
-                return client.create_from_mesh(surface.mesh, name=name, source=name, normalize=True, detail=detail)
-
-            job: Any = surface_jobs.start(ob, context.scene, make, tells=True, waits=waits,
-                                          side=surface_jobs.SIDES[detail] if self.bake else 0)
-            return jobs.run(self, context, job, name, wait=waits,
-                            source=lambda: place.MeshSource.of(told, job.surface.bounds, job.surface.matrix, beside))
+            waits, scene = not getattr(self, "_is_interactive", False), Reference.to_scene(context.scene)
+            detail, beside = self.detail.lower(), self.placement == "BESIDE"
+            side = surface_jobs.SIDES[detail] if self.bake else 0
+            return jobs.run_all(self, context, [jobs.Start(ob.name, partial(
+                _start, Reference.to_object(ob), ob.name, scene, detail, beside, side, waits))
+                for ob in find_meshes(context, self.object_name)], wait=waits)
         return {"CANCELLED"}
 
 
-class NEAR_OT_create_asset_from_image(photo_options.PhotoOptions, landing.SizeOption, bpy.types.Operator):
+def _start(told: Reference, name: str, seen_in: Reference, detail: str, beside: bool, side: int, waits: bool
+           ) -> jobs.Creation:
+    """Begins to make an asset of an object's mesh. name: of the object. seen_in: the scene that renders it. side,
+    waits: as of surface_jobs.start. Raises NearError."""
+    ob, scene = told.find(), seen_in.find()
+    if ob is None or scene is None:
+        raise errors.NearError("There is no object named {name} in this scene.", "Select a mesh object.", name=name)
+
+    def make(surface: geometry.ObjectSurface) -> Any:
+        return client.create_from_mesh(surface.mesh, name=name, source=name, normalize=True, detail=detail)
+
+    job: Any = surface_jobs.start(ob, scene, make, tells=True, waits=waits, side=side)
+    return jobs.Creation(job, name, source=partial(place.MeshSource.of, told, job, beside))
+
+
+class NEAR_OT_create_asset_from_image(photo_options.PhotoOptions, landing.SizeOption, landing.PlacementOption,
+                                      bpy.types.Operator):
     bl_idname = "near.create_asset_from_image"
     bl_label = "Create Neural Asset from Image"
     bl_description = "Turn a photo of an object, or several photos of the same one, into a neural asset"
@@ -117,7 +124,7 @@ class NEAR_OT_create_asset_from_image(photo_options.PhotoOptions, landing.SizeOp
         matte.prop(self, "matting")
         matte.prop(self, "picks")
         layout.prop_search(self, "mesh_object", bpy.data, "objects", icon="MESH_DATA")
-        layout.prop(self, "size")
+        layout.prop(self, "placement" if self.mesh_object else "size")
         camera = layout.column(align=True)
         camera.enabled = not client.get_worker().backend.model  # the published model does not ask for it
         photo_options.draw_options(camera, self, photo_options.CAMERA)
@@ -147,11 +154,12 @@ class NEAR_OT_create_asset_from_image(photo_options.PhotoOptions, landing.SizeOp
             job = create_from_photos(
                 context, self.mesh_object, waits, photos, name=name, source=chosen[0].name, mask=first.mask,
                 azimuth=first.azimuth, elevation=first.elevation, fov=first.fov, **photo_options.list_arguments(self))
-            origin = None if len(paths) > 1 or self.mesh_object else jobs.Origin.of(
+            origin = None if len(paths) > 1 or self.mesh_object else provenance.Origin.of(
                 *self._find_source(chosen[0]), self, finds)
             where = None if self.mesh_object else landing.Landing(
                 getattr(self, "_point", None) or landing.find_point(context), self.size)
-            return jobs.run(self, context, job, name, wait=waits, origin=origin, landing=where)
+            return jobs.run(self, context, job, name, wait=waits, origin=origin, landing=where,
+                            source=name_source(context, self, job))
         return {"CANCELLED"}
 
     def _say_unpicked(self, count: int) -> None:
@@ -172,7 +180,7 @@ class NEAR_OT_create_asset_from_image(photo_options.PhotoOptions, landing.SizeOp
     def _pick_object(self, context: bpy.types.Context, path: Path, chosen: Path) -> set[str]:
         """Has the artist draw on the photo what of it is the object, before the asset is made. path: its file."""
         source = {"image_name": self.image_name} if self.image_name else {"filepath": str(chosen)}
-        told = self._tell() | source | {"mesh_object": self.mesh_object, "size": self.size}
+        told = self._tell() | source | {name: getattr(self, name) for name in ("mesh_object", "size", "placement")}
 
         def make(context: bpy.types.Context, operator: bpy.types.Operator, hints: str) -> set[str]:
             ops: Any = bpy.ops
@@ -196,7 +204,7 @@ class NEAR_OT_create_asset_from_image(photo_options.PhotoOptions, landing.SizeOp
         find_mesh(context, self.mesh_object)
         ops: Any = bpy.ops
         run_in_editor(context, ops.near.fit_pose, filepath=str(path), photo=name, mesh_object=self.mesh_object,
-                      **self._tell())
+                      placement=self.placement, **self._tell())
         return {"FINISHED"}
 
     def _ask_views(self, paths: list[Path]) -> set[str]:
@@ -207,7 +215,8 @@ class NEAR_OT_create_asset_from_image(photo_options.PhotoOptions, landing.SizeOp
             if path.name.encode(errors="replace").decode() != path.name:  # operators take no others
                 raise errors.NearError("Blender cannot read the name of {file}.",
                                        "Rename the file, then choose the photos again.", file=path.name)
-        told = {name: getattr(self, name) for name in (*photo_options.SHAPE, "matting", "mask", "mesh_object", "size")}
+        told = {name: getattr(self, name) for name in (*photo_options.SHAPE, "matting", "mask", "mesh_object", "size",
+                                                       "placement")}
         if (point := getattr(self, "_point", None)) is not None:
             told["point"] = point
         ops: Any = bpy.ops
@@ -230,6 +239,15 @@ class NEAR_FH_image(bpy.types.FileHandler):
     @classmethod
     def poll_drop(cls, context: bpy.types.Context) -> bool:
         return context.area is not None and context.area.type == "VIEW_3D"
+
+
+def find_meshes(context: bpy.types.Context, name: str) -> list[bpy.types.Object]:
+    """The object of that name in the scene, or all selected ones that have a surface and are no assets; where there are
+    none, the active one. Raises NearError."""
+    layer: Any = context.view_layer
+    chosen = [] if name else [ob for ob in layer.objects.selected
+                              if geometry.has_surface(ob) and payload.find_payload(ob) is None]
+    return chosen or [find_mesh(context, name)]
 
 
 def find_mesh(context: bpy.types.Context, name: str) -> bpy.types.Object:
@@ -257,6 +275,15 @@ def create_from_photos(context: bpy.types.Context, shape: str, waits: bool, phot
     return surface_jobs.start(  # a surface is told around its object's origin
         find_mesh(context, shape), context.scene, lambda surface: make(
             surface.mesh, None if anchor is None else surface.matrix[:3, 3].tolist()), waits=waits)
+
+
+def name_source(context: bpy.types.Context, options: Any, job: Any) -> Any:
+    """The object that an asset of photos has its shape of, as jobs.Creation takes its source; None where photos tell
+    the shape, or it is gone. options: mesh_object and placement. job: as create_from_photos gives it."""
+    ob = context.scene.objects.get(options.mesh_object)
+    if ob is None:
+        return None
+    return partial(place.MeshSource.of, Reference.to_object(ob), job, options.placement == "BESIDE")
 
 
 CLASSES = (NEAR_OT_create_asset_from_mesh, NEAR_OT_create_asset_from_image, NEAR_FH_image)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -45,8 +44,8 @@ class NEAR_OT_create_assets_from_folder(landing.SizeOption, bpy.types.Operator):
             photos = images.list_photos(Path(bpy.path.abspath(self.directory)))
             cursor: Any = context.scene.cursor.location
             x, y, z = cursor
-            starts: list[Callable[[], jobs.Creation]] = [
-                partial(_start, path, landing.Landing((x + number * landing.APART * self.size, y, z), self.size))
+            starts = [jobs.Start(path.stem, partial(
+                _start, path, landing.Landing((x + number * landing.APART * self.size, y, z), self.size)))
                 for number, path in enumerate(photos)]
             return jobs.run_all(self, context, starts, wait=not getattr(self, "_is_interactive", False))
         return {"CANCELLED"}

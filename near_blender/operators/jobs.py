@@ -6,7 +6,7 @@ Blender's data changes once, when the worker is done, as one undo step. Scripts 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,58 +14,42 @@ import bpy
 import numpy as np
 from bpy.utils import previews
 
-from .. import image_files, photo_options, translations, worker_process
+from .. import translations, worker_process
 from .._core import asset as assets
 from .._core import errors
 from .._core import image as images
 from ..references import Reference
 from .landing import Landing, follow, land, stand
 from .place import AssetReading, MeshSource, in_scene, place_asset, replace_asset, report_errors, stand_for
+from .provenance import Origin, remember
 from .status import shorten, show_status
 
 INTERVAL = 0.1  # seconds between looks at the worker
-_KEEP = {"picture": photo_options.keep_image, "camera": photo_options.keep_camera}  # datablocks of an origin
+
+
+@dataclass(frozen=True)
+class Start:
+    """What is made, by its name, and what begins that; may raise NearError."""
+
+    name: str
+    begin: Callable[[], Creation]
 
 
 @dataclass
-class Origin:
-    """The photo that an asset is made from, values of photo_options.NEAR_PG_origin, datablocks as References. photos:
-    of several those of photo_options.NEAR_PG_origin_photo, each."""
+class Series:
+    """Creations one after the other. made: the new objects. left_out: names of what failed."""
 
-    values: dict[str, Any]
-    photos: Sequence[dict[str, Any]] = ()
-
-    @classmethod
-    def of(cls, path: str, image: bpy.types.Image | None, options: Any, finds: dict[str, bool]) -> Origin:
-        """As the owner of such properties says. path: as Blender stores it. image: of the Blender file, instead. finds:
-        which angles of photo_options.FOUND are found."""
-        values = photo_options.read_values(options, photo_options.NAMES)
-        found = {photo_options.FOUND[angle]: found for angle, found in finds.items()}
-        return cls({"path": path, "picture": image and Reference.to_image(image)} | values | found)
-
-    @classmethod
-    def of_several(cls, photos: Iterable[Any], options: Any) -> Origin:
-        """Of several photos."""
-        kept = [_keep(photo) for photo in photos if photo_options.is_there(photo)]
-        values = photo_options.read_values(options, (*photo_options.SHAPE, "refine"))
-        first = next(photo for photo in kept if photo["use"])  # by which the asset's camera goes
-        return cls({"path": first["path"], "picture": first["picture"]} | values, kept)
-
-
-def _keep(photo: Any) -> dict[str, Any]:
-    """What is remembered of one of several photos."""
-    image, camera = photo_options.find_image(photo), photo_options.find_camera(photo)
-    return {"path": photo.path, "picture": image and Reference.to_image(image)} | {
-        name: getattr(photo, name) for name in photo_options.PHOTO_NAMES if name not in ("path", "image")} | {
-        "camera": camera and Reference.to_object(camera)}
+    count: int
+    made: list[Reference] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
 
 
 @dataclass
 class Creation:
     """A job on its way and what it will be called. instead: the object whose asset is made again. source: gives the
     object whose mesh it is made from, once that is read. landing: where it goes and how large it is where no camera
-    saw that, None for its own size around the 3D cursor. rest: what is made after it. scene: in which it was asked for.
-    started: time.monotonic() seconds."""
+    saw that, None for its own size around the 3D cursor. rest: what is made after it. series: all that it is one of.
+    scene: in which it was asked for. started: time.monotonic() seconds."""
 
     job: worker_process.JobHandle
     name: str
@@ -73,11 +57,11 @@ class Creation:
     instead: Reference | None = None
     source: Callable[[], MeshSource] | None = None
     landing: Landing | None = None
-    rest: Sequence[Callable[[], Creation]] = ()
+    rest: Sequence[Start] = ()
+    series: Series | None = None
     scene: Reference = field(default_factory=lambda: Reference.to_scene(bpy.context.scene))
     started: float = field(default_factory=time.monotonic)
     icons: Any = None  # bpy's preview collection with the matte and the crop, once they are known
-    is_one_of_many: bool = False
     reading: AssetReading | None = None
 
     def is_ready(self) -> bool:
@@ -111,8 +95,9 @@ class Creation:
             return translations.say("Done: go back to Object Mode to get it")
         fraction, spent = self.job.fraction, time.monotonic() - self.started
         line = translations.say("{phase}, {fraction:.0%}", phase=errors.Message(self.job.phase), fraction=fraction)
-        if self.rest:
-            line = translations.say("{count} more to come. {status}", count=len(self.rest), status=line)
+        if self.series is not None:
+            line = translations.say("{number} of {count}: {status}", number=self.series.count - len(self.rest),
+                                    count=self.series.count, status=line)
         if fraction > 0.05 and spent > 1:
             line = translations.say("{status}, {seconds} s left", status=line,
                                     seconds=max(1, round(spent / fraction - spent)))
@@ -162,17 +147,19 @@ def run(operator: bpy.types.Operator, context: bpy.types.Context, job: worker_pr
     if _current is not None:
         job.cancel()
     made = Creation(job, name, origin, None if instead is None else Reference.to_object(instead), source, landing)
-    return run_all(operator, context, [lambda: made], wait)
+    return run_all(operator, context, [Start(name, lambda: made)], wait)
 
 
-def run_all(operator: bpy.types.Operator, context: bpy.types.Context, starts: Sequence[Callable[[], Creation]],
-            wait: bool) -> set[str]:
-    """The same for several, one after the other, as one undo step; what fails is told and left out. Raises NearError
+def run_all(operator: bpy.types.Operator, context: bpy.types.Context, starts: Sequence[Start], wait: bool) -> set[str]:
+    """The same for several, one after the other, as one undo step; what fails is named and left out. Raises NearError
     where another creation is under way: poll() was asked before a file dialog opened."""
     global _current
     if _current is not None:
         raise errors.NearError("{name} is being created.", "Wait for it, or press Esc to stop it.", name=_current.name)
-    _current = replace(starts[0](), rest=starts[1:], is_one_of_many=len(starts) > 1)
+    if len(starts) == 1:
+        _current = starts[0].begin()
+    elif not _begin_next(operator, starts, Series(len(starts)), Reference.to_scene(context.scene)):
+        return {"CANCELLED"}
     if not wait:
         ops: Any = bpy.ops
         with context.temp_override(window=_find_main_window(context)):
@@ -180,7 +167,7 @@ def run_all(operator: bpy.types.Operator, context: bpy.types.Context, starts: Se
         return {"FINISHED"}
     try:
         done = finish(operator, context)
-        while advance():
+        while advance(operator):
             done |= finish(operator, context)
         return {"FINISHED"} if "FINISHED" in done else {"CANCELLED"}
     except KeyboardInterrupt:
@@ -198,21 +185,38 @@ def _find_main_window(context: bpy.types.Context) -> bpy.types.Window:
     return window
 
 
-def advance() -> bool:
-    """Starts what comes after the current creation; says whether anything does."""
-    global _current
-    if not _current.rest:
+def advance(operator: bpy.types.Operator) -> bool:
+    """Starts what comes after the current creation; says whether anything does. In the end all that was made is
+    chosen."""
+    series, before = _current.series, _current
+    if series is None:
         return False
-    first, *rest = _current.rest
-    _current.end()
-    _current = replace(first(), rest=rest, is_one_of_many=True, scene=_current.scene)
-    return True
+    if _begin_next(operator, before.rest, series, before.scene):
+        before.end()
+        return True
+    for ob in (each.find() for each in series.made):
+        if ob is not None and ob.name in bpy.context.view_layer.objects and bpy.context.mode == "OBJECT":
+            ob.select_set(True)
+    return False
+
+
+def _begin_next(operator: bpy.types.Operator, starts: Sequence[Start], series: Series, scene: Reference) -> bool:
+    """Begins the first of several creations that can begin; says whether one does. What failed is named in the end."""
+    global _current
+    for number, start in enumerate(starts):
+        with report_errors(operator, "WARNING", start.name):
+            _current = replace(start.begin(), rest=starts[number + 1:], series=series, scene=scene)
+            return True
+        series.left_out.append(start.name)
+    if series.left_out:
+        operator.report({"WARNING"}, translations.say("Left out: {names}", names=", ".join(series.left_out)))
+    return False
 
 
 def finish(operator: bpy.types.Operator, context: bpy.types.Context) -> set[str]:
     """Waits for the current job and puts its asset into the scene."""
-    creation = _current
-    with report_errors(operator, "WARNING" if creation.is_one_of_many else "ERROR"):
+    creation, series = _current, _current.series
+    with report_errors(operator, *(("ERROR",) if series is None else ("WARNING", creation.name))):
         try:
             data, asset, surface = creation.read()
         except errors.Cancelled:
@@ -223,6 +227,8 @@ def finish(operator: bpy.types.Operator, context: bpy.types.Context) -> set[str]
             operator.report({"WARNING"}, translations.translate(creation.job.warning))
         with in_scene(context, creation.scene):
             ob = _put(context, creation, asset, data, surface)
+        if series is not None:
+            series.made.append(Reference.to_object(ob))
         if creation.origin is not None:
             answer = creation.job.result()
             remember(ob, creation.origin, answer["views"], answer["frame"])
@@ -231,6 +237,8 @@ def finish(operator: bpy.types.Operator, context: bpy.types.Context) -> set[str]
             "{name}: {voxels:,} voxels, {size:.1f} MB, {seconds:.1f} s", name=ob.name, voxels=len(asset.coords),
             size=len(data) / 1e6, seconds=spent))
         return {"FINISHED"}
+    if series is not None:
+        series.left_out.append(creation.name)
     return {"CANCELLED"}
 
 
@@ -245,54 +253,13 @@ def _put(context: bpy.types.Context, creation: Creation, asset: assets.NeuralAss
             follow(ob, ob.near.origin.frame, frame)  # type: ignore[attr-defined]
         return ob
     ob = place_asset(context, asset, data, surface)
-    if frame:
-        stand(ob, frame, asset.extent)
-    elif creation.landing is not None:
-        land(ob, creation.landing)
     if creation.source is not None:
         stand_for(context, ob, creation.source())
+    elif frame:
+        stand(ob, frame)
+    elif creation.landing is not None:
+        land(ob, creation.landing)
     return ob
-
-
-def remember(ob: Any, origin: Origin, views: Sequence[tuple[float, float] | None] = (), frame: Sequence[float] = ()
-             ) -> None:
-    """Writes down which photos ob's asset was made from, and how. views: from where each that was used turned out to be
-    taken. frame: where cameras saw the object, x, y, z and size, world."""
-    told = ob.near.origin
-    _write(told, origin.values)
-    told.frame = frame or (0.0,) * 4
-    told.photos.clear()
-    found = iter(views)
-    for values in origin.photos:
-        photo = told.photos.add()
-        _write(photo, values)
-        if views and photo.use:
-            photo_options.tell_found(photo, next(found))
-    for image in filter(None, map(photo_options.find_image, (told, *told.photos))):
-        image_files.keep(image)
-    if origin.photos:
-        _tell_dialog(told.photos)
-
-
-def _write(owner: Any, values: dict[str, Any]) -> None:
-    """Sets properties; a datablock may be gone by now, or have another name."""
-    for name, value in values.items():
-        if name in _KEEP:
-            _KEEP[name](owner, value and value.find())
-        else:
-            setattr(owner, name, value)
-
-
-def _tell_dialog(photos: Iterable[Any]) -> None:
-    """Has the dialog for several photos, when it opens again, show where these turned out to be taken from."""
-    last: Any = bpy.context.window_manager.operator_properties_last("near.create_asset_from_photos")
-    known = {(photo.path, photo.image): photo for photo in photos}
-    for row in last.photos if last is not None else ():
-        photo = known.get((row.path, row.image))
-        if photo is not None and row.view == photo.view:
-            row.found = photo.found
-            if photo.found == "ANGLES":  # others are as an artist has them, who may have corrected them meanwhile
-                row.azimuth, row.elevation = photo.azimuth, photo.elevation
 
 
 def is_idle(operator: type[bpy.types.Operator]) -> bool:
@@ -334,7 +301,7 @@ class NEAR_OT_watch_creation(bpy.types.Operator):
             return {"PASS_THROUGH"}
         try:
             self._done = getattr(self, "_done", set()) | finish(self, context)
-            if advance():
+            if advance(self):
                 return {"PASS_THROUGH"}
         except BaseException:
             self._leave(context)

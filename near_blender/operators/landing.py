@@ -8,7 +8,7 @@ from typing import Any
 
 import bpy
 import numpy as np
-from bpy.props import FloatProperty
+from bpy.props import EnumProperty, FloatProperty
 from bpy_extras import view3d_utils
 from mathutils import Matrix, Vector
 
@@ -30,6 +30,16 @@ class SizeOption:
     size: FloatProperty(
         name="Size", subtype="DISTANCE", default=1.0, min=1e-4, soft_max=10, max=1e4,
         description="Length of the asset's longest side, where no mesh tells it. The last one is remembered")
+
+
+class PlacementOption:
+    """A property for operators that make assets of what stands in the scene."""
+
+    placement: EnumProperty(
+        name="Placement", default="REPLACE",
+        items=[("REPLACE", "Replace", "The asset stands where its source does, which is hidden"),
+               ("BESIDE", "Beside", "The asset stands to the right of its source, which stays as it is")],
+        description="Where the asset goes")
 
 
 def find_point(context: bpy.types.Context, event: Any = None) -> tuple[float, float, float]:
@@ -79,10 +89,9 @@ def land(ob: bpy.types.Object, landing: Landing) -> None:
     ob.location = Vector(landing.point) - scale * Vector(((low[0] + high[0]) / 2, (low[1] + high[1]) / 2, low[2]))
 
 
-def stand(ob: bpy.types.Object, frame: Sequence[float], extent: float) -> None:
-    """Has an asset's new object stand where cameras saw it. frame: as of follow. extent: metres that the asset is
-    large, where its shape is a mesh's."""
-    ob.matrix_world = _stand((*frame[:3], frame[3] / extent))
+def stand(ob: bpy.types.Object, frame: Sequence[float]) -> None:
+    """Has an asset's new object stand where cameras saw it. frame: as of follow."""
+    ob.matrix_world = _stand(frame)
 
 
 def follow(ob: bpy.types.Object, before: Sequence[float], now: Sequence[float]) -> None:

@@ -15,7 +15,7 @@ from .. import client, payload, photo_options, proxy
 from .._core import camera as cameras
 from .._core import errors
 from .._core import shot as shots
-from . import jobs
+from . import jobs, provenance
 from .photos import list_chosen, take_shots
 from .pictures import find_mask, find_photo
 from .place import is_asset_active, is_object_mode, report_errors
@@ -55,19 +55,19 @@ class NEAR_OT_remake_asset(bpy.types.Operator):
         return {"CANCELLED"}
 
 
-def _read(origin: Any, scene: bpy.types.Scene) -> tuple[list[shots.Shot], dict[str, Any], jobs.Origin]:
+def _read(origin: Any, scene: bpy.types.Scene) -> tuple[list[shots.Shot], dict[str, Any], provenance.Origin]:
     """What an asset is made of again: its photos, options of create.create_from_image, and what it is to remember.
     Raises NearError for what is no picture."""
     if origin.photos:
         options = photo_options.list_arguments(origin) | {"refine": origin.refine}
         return (take_shots(list_chosen(origin.photos), scene), options,
-                jobs.Origin.of_several(origin.photos, origin))
+                provenance.Origin.of_several(origin.photos, origin))
     path = find_photo(origin)
     finds = {angle: getattr(origin, switch) for angle, switch in photo_options.FOUND.items()}
     shot = replace(photo_options.take_shot(origin, path, find_mask(origin), finds),
                    title=photo_options.name_photo(origin))
     return ([shot], photo_options.list_arguments(origin),
-            jobs.Origin.of(origin.path, photo_options.find_image(origin), origin, finds))
+            provenance.Origin.of(origin.path, photo_options.find_image(origin), origin, finds))
 
 
 class NEAR_OT_match_camera(bpy.types.Operator):
@@ -125,8 +125,11 @@ def view_camera(scene: bpy.types.Scene, view: cameras.Camera, asset_matrix: np.n
     matrix[:3, :3] /= np.maximum(lengths, 1e-12)
     scene.camera.matrix_world = matrix.T.tolist()  # by columns
     lens: Any = scene.camera.data
-    lens.type, lens.sensor_fit = "PERSP", "HORIZONTAL"
-    lens.angle_x = np.radians(described["fov_x_deg"])
+    lens.type, lens.sensor_fit = described.get("type", "PERSP"), "HORIZONTAL"
+    if view.orthographic:
+        lens.ortho_scale = described["ortho_scale"] * float(np.cbrt(np.prod(lengths)))
+    else:
+        lens.angle_x = np.radians(described["fov_x_deg"])
     lens.shift_x, lens.shift_y = described["shift_x"], described["shift_y"]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,12 @@ from .._core import errors
 from .._core import shot as shots
 from ..paths import RELATIVE
 from ..translations import say
-from . import jobs, landing
-from .create import create_from_photos
+from . import jobs, landing, provenance
+from .create import create_from_photos, name_source
 from .drawing import PhotoDrawing, begin
 from .pictures import find_mask, find_photo
 from .place import is_object_mode, report_errors
-from .scene_photos import list_backgrounds, list_image_empties, take_camera
+from .scene_photos import is_mirrored, list_backgrounds, list_image_empties, take_camera
 from .transfer import list_chosen_paths
 
 _ROUND = ("FRONT", "RIGHT", "BACK", "LEFT")  # what further photos are taken to be at first
@@ -32,7 +33,7 @@ _open: Any = None  # the operator whose dialog was opened last
 
 
 class NEAR_OT_create_asset_from_photos(photo_options.ShapeOptions, photo_options.RefineOption, landing.SizeOption,
-                                       bpy.types.Operator):
+                                       landing.PlacementOption, bpy.types.Operator):
     bl_idname = "near.create_asset_from_photos"
     bl_label = "Create Neural Asset from Photos"
     bl_description = ("Turn several photos of one object into a neural asset. The scene's image empties are offered "
@@ -99,8 +100,8 @@ class NEAR_OT_create_asset_from_photos(photo_options.ShapeOptions, photo_options
         part.prop(self, "refine")
         row.prop(self, "seed")
         part = row.row()
-        part.active = not (self.mesh_object or tell_size(self.photos))
-        part.prop(self, "size")
+        part.active = bool(self.mesh_object) or not tell_size(self.photos)
+        part.prop(self, "placement" if self.mesh_object else "size")
         row.prop(self, "clears", text="", icon="TRASH", toggle=True)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
@@ -118,8 +119,9 @@ class NEAR_OT_create_asset_from_photos(photo_options.ShapeOptions, photo_options
                 context, self.mesh_object, waits, taken, name=name, source=taken[0].name, refine=self.refine,
                 anchor=point, **photo_options.list_arguments(self))
             where = None if self.mesh_object else landing.Landing(point, self.size)
-            origin = None if self.mesh_object else jobs.Origin.of_several(self.photos, self)
-            return jobs.run(self, context, job, name, wait=waits, origin=origin, landing=where)
+            origin = None if self.mesh_object else provenance.Origin.of_several(self.photos, self)
+            return jobs.run(self, context, job, name, wait=waits, origin=origin, landing=where,
+                            source=name_source(context, self, job))
         if getattr(self, "_is_interactive", False):
             self._keep(context)
         return {"CANCELLED"}
@@ -128,7 +130,7 @@ class NEAR_OT_create_asset_from_photos(photo_options.ShapeOptions, photo_options
         """Has the dialog, when it opens again, show what was corrected in it: Blender forgets that of one that
         failed."""
         last: Any = context.window_manager.operator_properties_last("near.create_asset_from_photos")
-        for name in (*photo_options.ShapeOptions.__annotations__, "refine", "size"):
+        for name in (*photo_options.ShapeOptions.__annotations__, "refine", "size", "placement"):
             setattr(last, name, getattr(self, name))
         last.photos.clear()
         for photo in self.photos:
@@ -162,13 +164,13 @@ class NEAR_OT_create_asset_from_photos(photo_options.ShapeOptions, photo_options
     def _list_scene(self, scene: bpy.types.Scene) -> None:
         """Adds what the scene's image empties show, and what is behind its cameras, to the photos of the last time."""
         known = {(photo.path, photo.image) for photo in self.photos}
-        offered = [(source, "CAMERA", name) for source, name in list_backgrounds(scene)] + [
-            (source, view, "") for source, view in list_image_empties(scene)]
-        for source, view, camera in offered:
+        offered = [(source, "CAMERA", name, False) for source, name in list_backgrounds(scene)] + [
+            (source, view, "", flat) for source, view, flat in list_image_empties(scene)]
+        for source, view, camera, flat in offered:
             if source not in known and len(self.photos) < shots.MOST:
                 known.add(source)
                 photo = self.photos.add()
-                (photo.path, photo.image), photo.view, photo.camera = source, view, camera
+                (photo.path, photo.image), photo.view, photo.camera, photo.orthographic = source, view, camera, flat
 
     def _have_room(self) -> None:
         """Sees to a row without a photo, and to four rows at least."""
@@ -226,6 +228,8 @@ def draw_photo(layout: bpy.types.UILayout, photo: Any, number: int, draws: str =
     if photo_options.is_there(photo) and not photo.mask:
         line.operator(draws, text="", icon="BRUSH_DATA", depress=bool(photo.hints)).photo = number
     if has_lens:
+        line.prop(photo, "orthographic", text="", icon="VIEW_ORTHO", toggle=True)
+    if has_lens and not photo.orthographic:
         line.prop(photo, "reads_fov", text="", icon="DRIVER_ROTATIONAL_DIFFERENCE", toggle=True, invert_checkbox=True)
     line = column.row(align=True)
     if photo.view == "ANGLES":
@@ -233,7 +237,7 @@ def draw_photo(layout: bpy.types.UILayout, photo: Any, number: int, draws: str =
         line.prop(photo, "elevation")
     elif photo.view == "CAMERA":
         line.prop(photo, "camera", text="", icon="CAMERA_DATA")
-    if has_lens and not photo.reads_fov:
+    if has_lens and not (photo.reads_fov or photo.orthographic):
         line.prop(photo, "fov")
     found = photo_options.describe_found(photo)
     if found:
@@ -264,8 +268,10 @@ def take_shots(chosen: Iterable[Any], scene: bpy.types.Scene) -> list[shots.Shot
 
 
 def _take_shot(photo: Any, path: Path, scene: bpy.types.Scene) -> shots.Shot:
-    camera = take_camera(photo, path, scene) if photo.view == "CAMERA" else None
-    return photo_options.take_photo(photo, path, find_mask(photo), camera)
+    if photo.view != "CAMERA":
+        return photo_options.take_photo(photo, path, find_mask(photo))
+    camera = take_camera(photo, path, scene)
+    return replace(photo_options.take_photo(photo, path, find_mask(photo), camera), mirrored=is_mirrored(photo))
 
 
 def get_open(number: int) -> Any:

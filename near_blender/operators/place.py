@@ -106,9 +106,9 @@ class MeshSource:
     beside: bool
 
     @classmethod
-    def of(cls, ob: Reference, bounds: tuple[np.ndarray, np.ndarray], matrix: np.ndarray, beside: bool) -> MeshSource:
-        """bounds, matrix: as geometry.ObjectSurface has them."""
-        low, high = bounds
+    def of(cls, ob: Reference, job: Any, beside: bool) -> MeshSource:
+        """job: surface_jobs.SurfaceJob, done."""
+        (low, high), matrix = job.surface.bounds, job.surface.matrix
         centred = np.eye(4)
         centred[:3, 3] = (low + high) / 2
         local = centred
@@ -170,17 +170,20 @@ def replace_asset(ob: bpy.types.Object, asset: assets.NeuralAsset, data: bytes,
 
 
 @contextmanager
-def report_errors(operator: bpy.types.Operator, kind: Any = "ERROR") -> Iterator[None]:
-    """Reports a NearError, or a bug of ours, as Blender does; from Python an ERROR arrives as RuntimeError."""
+def report_errors(operator: bpy.types.Operator, kind: Any = "ERROR", name: str = "") -> Iterator[None]:
+    """Reports a NearError, or a bug of ours, as Blender does; from Python an ERROR arrives as RuntimeError. name: of
+    what failed, where that is one of several."""
     try:
         yield
+        return
     except errors.NearError as error:
         log.add(str(error))
-        operator.report({kind}, translations.explain(error))
+        told = translations.explain(error)
     except errors.Cancelled:
         raise
     except Exception as error:
-        operator.report({kind}, translations.explain(log.explain_bug(error)))
+        told = translations.explain(log.explain_bug(error))
+    operator.report({kind}, told if name in told else f"{name}: {told}")
 
 
 def is_asset_active(operator: type[bpy.types.Operator], context: bpy.types.Context) -> bool:

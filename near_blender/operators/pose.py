@@ -14,8 +14,8 @@ from .. import client, photo_options, surface_jobs
 from .._core import camera as cameras
 from .._core import errors
 from ..translations import say
-from . import jobs
-from .create import find_mesh
+from . import jobs, landing
+from .create import find_mesh, name_source
 from .photo_editor import PhotoEditor, is_image_editor
 from .pictures import check_picture, find_mask
 from .place import report_errors
@@ -28,7 +28,7 @@ DEGREES = 180.0  # that a drag across the whole photo turns
 AWAY = 0.02  # logarithm of the distance that a step of the wheel changes
 
 
-class NEAR_OT_fit_pose(photo_options.PhotoOptions, bpy.types.Operator):
+class NEAR_OT_fit_pose(photo_options.PhotoOptions, landing.PlacementOption, bpy.types.Operator):
     bl_idname = "near.fit_pose"
     bl_label = "Fit Pose"
     bl_description = "Show a mesh over a photo, from where it was taken, to be corrected before it is painted"
@@ -169,7 +169,7 @@ class NEAR_OT_fit_pose(photo_options.PhotoOptions, bpy.types.Operator):
         with report_errors(self):
             job: Any = surface_jobs.SurfaceJob(lambda surface: client.create_from_image(
                 [shot], mesh=surface.mesh, normalize=True, **options), self._surface)
-            return jobs.run(self, context, job, name, wait=False)
+            return jobs.run(self, context, job, name, wait=False, source=name_source(context, self, job))
         return {"CANCELLED"}
 
     def cancel(self, context: bpy.types.Context) -> None:

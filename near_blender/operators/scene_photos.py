@@ -20,30 +20,31 @@ from ..sync import convert_camera
 from .pictures import name_source
 
 Source = tuple[str, str]  # path and image, as photos have them
+_LENSES = ("PERSP", "ORTHO")
 
 
-def list_image_empties(scene: bpy.types.Scene) -> list[tuple[Source, str]]:
-    """What the scene's image empties show, each with the name of the view that it stands in: the one whose camera looks
-    at its face."""
+def list_image_empties(scene: bpy.types.Scene) -> list[tuple[Source, str, bool]]:
+    """What the scene's image empties show, each with the name of the view that it stands in, the one whose camera looks
+    at its face, and whether it is a drawing without perspective: those are shown in orthographic views alone."""
     found = []
     for ob in scene.objects:
         picture = ob.data if ob.type == "EMPTY" and ob.empty_display_type == "IMAGE" else None
         if picture is None or picture.source == "MOVIE":
             continue
         face = ob.matrix_world.to_3x3().col[2].normalized()
-        found.append((name_source(picture), _name_view(face)))
+        found.append((name_source(picture), _name_view(face), not ob.show_empty_image_perspective))
     return found
 
 
 def list_backgrounds(scene: bpy.types.Scene) -> list[tuple[Source, str]]:
-    """The images behind what the scene's perspective cameras see, each with the camera's name, but for photos that an
-    asset was made from: Match Camera shows these."""
+    """The images behind what the scene's cameras see, panoramic ones left out, each with the camera's name, but for
+    photos that an asset was made from: Match Camera shows these."""
     made = [each for ob in scene.objects if payload.find_payload(ob) is not None
             for each in (ob.near.origin, *ob.near.origin.photos)]  # type: ignore[attr-defined]
     found = []
     for ob in scene.objects:
         lens: Any = ob.data
-        for behind in lens.background_images if ob.type == "CAMERA" and lens.type == "PERSP" else ():
+        for behind in lens.background_images if ob.type == "CAMERA" and lens.type in _LENSES else ():
             image = behind.image if behind.source == "IMAGE" else None
             if image is not None and image.source != "MOVIE" and not any(_shows(image, each) for each in made):
                 found.append((name_source(image), ob.name))
@@ -57,35 +58,57 @@ def take_camera(photo: Any, path: Path, scene: bpy.types.Scene) -> cameras.Camer
     if ob is None or ob.type != "CAMERA":
         raise errors.NearError("{photo} has no camera.", "Choose the camera that it was taken from, or its view.",
                                photo=photo_options.name_photo(photo))
-    if ob.data.type != "PERSP":
-        raise errors.NearError("{camera} takes no photos: its lens is not a perspective one.",
-                               "Set its lens type to Perspective, or choose the photo's view.", camera=ob.name)
-    size, matrix, behind = images.read_size(path), np.array(ob.matrix_world), None
-    for each in ob.data.background_images:
-        if each.image is not None and _shows(each.image, photo):
-            behind = each
+    if ob.data.type not in _LENSES:
+        raise errors.NearError("{camera} takes no photos: its lens is neither a perspective nor an orthographic one.",
+                               "Change its lens type, or choose the photo's view.", camera=ob.name)
+    size, matrix, behind = images.read_size(path), np.array(ob.matrix_world), _find_behind(ob, photo)
     return convert_camera(ob.data, matrix, *size) if behind is None else _look_through(
         ob.data, matrix, size, behind, scene.render)
 
 
+def is_mirrored(photo: Any) -> bool:
+    """Whether the camera that one of several photos is told to be taken by shows it in a mirror, left and right."""
+    ob = photo_options.find_camera(photo)
+    behind = _find_behind(ob, photo) if ob is not None and ob.type == "CAMERA" else None
+    return behind is not None and behind.use_flip_x != behind.use_flip_y  # both turn it by half a turn
+
+
+def _find_behind(ob: Any, photo: Any) -> Any:
+    """The last of a camera's background images that is a photo; None where none is."""
+    return next((each for each in reversed(ob.data.background_images)
+                 if each.image is not None and _shows(each.image, photo)), None)
+
+
 def _look_through(lens: Any, matrix: np.ndarray, size: tuple[int, int], behind: Any, render: Any) -> cameras.Camera:
-    """The camera of a photo of a size, width and height, that Blender shows behind a camera's frame. behind: as which
-    background image; where that is moved, turned or flipped is not followed."""
+    """The camera of a photo of a size, width and height, that Blender shows behind a camera's frame, of the photo's
+    mirror image where it shows that. behind: as which background image."""
     wide, high = (round(getattr(render, f"resolution_{axis}") * getattr(render, f"pixel_aspect_{axis}"))
                   for axis in "xy")
-    frame, shape = convert_camera(lens, matrix, wide, high), size[0] / size[1]
-    across, down = float(wide), float(high)
+    frame, (tall, low) = convert_camera(lens, matrix, wide, high), behind.image.display_aspect
+    shape, across, down = size[0] / size[1] * tall / low, float(wide), float(high)
     if behind.frame_method != "STRETCH":
         if (shape > wide / high) == (behind.frame_method == "FIT"):
             down = wide / shape
         else:
             across = high * shape
     scale = max(behind.scale, 1e-6)  # Blender lets it be 0
-    across, down = across * scale, down * scale
-    intrinsics = frame.intrinsics.copy()
-    intrinsics[:2, 2] -= (wide - across) / 2, (high - down) / 2
-    intrinsics = np.diag([size[0] / across, size[1] / down, 1.0]) @ intrinsics
-    return replace(frame, intrinsics=intrinsics, width=size[0], height=size[1])
+    finer = np.diag([size[0] / (across * scale), size[1] / (down * scale)])
+    middle = np.array([wide, high]) / 2 + _measure_offset(behind, lens, wide, high, shape)
+    turn = behind.rotation + math.pi * behind.use_flip_y  # clockwise
+    back = np.array([[math.cos(turn), math.sin(turn)], [-math.sin(turn), math.cos(turn)]])
+    world_to_camera, intrinsics = frame.world_to_camera.copy(), np.eye(3)
+    world_to_camera[:2] = back @ world_to_camera[:2]
+    intrinsics[:2, :2] = finer @ frame.intrinsics[:2, :2]
+    intrinsics[:2, 2] = finer @ back @ (frame.intrinsics[:2, 2] - middle) + np.array(size) / 2
+    return replace(frame, world_to_camera=world_to_camera, intrinsics=intrinsics, width=size[0], height=size[1])
+
+
+def _measure_offset(behind: Any, lens: Any, wide: int, high: int, shape: float) -> np.ndarray:
+    """(2,): by how much a background image is moved, to the right and down, in pixels of a camera's frame, as Blender
+    draws it: in sides that the sensor covers, and along Y by the image's shape, width over height, too."""
+    fit, aspect = lens.sensor_fit, wide / high
+    side = high if fit == "VERTICAL" or fit == "AUTO" and wide < high else wide
+    return side * np.array([behind.offset[0] * min(1, aspect), -behind.offset[1] * min(1, aspect) / shape])
 
 
 def _shows(image: Any, photo: Any) -> bool:

@@ -13,7 +13,7 @@ from ..create.config import DETAILS
 from ..create.hints import Hints, box_of_pixels
 from ..create.matting import MATTINGS
 from ..create.photo import ELEVATION, FOV
-from ..create.shot import VIEWS, Shot, find_view
+from ..create.shot import ORTHOGRAPHIC, VIEWS, Shot, find_view
 from ..create.thickness import HINTS, SYMMETRIES
 from ..errors import NearError
 from . import folder
@@ -95,14 +95,15 @@ def _add_angles(photo: argparse._ArgumentGroup) -> None:
                        help="in place of --view: 0 looks at the front, 90 at the side at +X; default: 0, and "
                             "several photos evenly spaced, counterclockwise from above")
     photo.add_argument("--elevation", type=_parse_angle, action=_PhotoOption, metavar="DEGREES",
-                       help="above the horizon, or auto: estimated from what the photo shows; default: 15, and of "
-                            "several photos auto")
-    photo.add_argument("--fov", type=_parse_angle, action=_PhotoOption, metavar="DEGREES",
-                       help="the horizontal angle that the whole photo covers, or auto: what its file says of the "
-                            "lens; default: 40, and of several photos auto")
+                       help="above the horizon, or auto: estimated from what the photo shows; default: 15, of "
+                            "several photos auto, and 0 where it is orthographic and has a view")
+    photo.add_argument("--fov", type=_parse_lens, action=_PhotoOption, metavar="DEGREES",
+                       help="the horizontal angle that the whole photo covers, auto: what its file says of the "
+                            "lens, or orthographic: it is a drawing or render without perspective; default: 40, and "
+                            "of several photos auto")
     photo.add_argument("--camera", type=Path, action=_PhotoOption, metavar="JSON",
-                       help="the camera as docs/formats.md describes it, in place of the view and the three angles; "
-                            "default: none")
+                       help="the camera, perspective or orthographic, as docs/formats.md describes it, in place of the "
+                            "view and the three angles; default: none")
 
 
 def _add_guesses(what: argparse._ArgumentGroup) -> None:
@@ -181,7 +182,7 @@ def take_shot(photo: dict, alone: bool) -> Shot:
     if {"view", "azimuth"} <= set(angles):
         raise NearError(f"Both --view and --azimuth say which side {photo['image'].name} shows.", "Leave out one.")
     usual = {"azimuth": 0.0, "elevation": ELEVATION, "fov": FOV} if alone else {}
-    side = find_view(angles.pop("view")) if "view" in angles else {}
+    side = find_view(angles.pop("view"), angles.get("fov") == ORTHOGRAPHIC) if "view" in angles else {}
     told = {name: None if angle == "auto" else angle for name, angle in (usual | side | angles).items()}
     if "camera" in photo:
         told = {"camera": read_cameras(photo["camera"], None, None)[0]}
@@ -208,3 +209,10 @@ def _parse_angle(text: str) -> float | str:
         return text if text == "auto" else float(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is neither a number nor auto") from None
+
+
+def _parse_lens(text: str) -> float | str:
+    try:
+        return ORTHOGRAPHIC if text == "orthographic" else _parse_angle(text)
+    except argparse.ArgumentTypeError:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a number, auto nor orthographic") from None

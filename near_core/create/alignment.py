@@ -174,4 +174,8 @@ def recentre(camera: Camera, centre: np.ndarray, size: float) -> Camera:
     """The camera after what it sees was moved by -centre (3,) and divided by its size."""
     matrix = camera.world_to_camera.copy()
     matrix[:3, 3] = (matrix[:3, :3] @ centre + matrix[:3, 3]) / size
-    return replace(camera, world_to_camera=matrix)
+    intrinsics = camera.intrinsics
+    if camera.orthographic:  # pixels per metre
+        intrinsics = np.diag([size, size, 1.0]) @ intrinsics
+        intrinsics[:2, 2] = camera.intrinsics[:2, 2]
+    return replace(camera, world_to_camera=matrix, intrinsics=intrinsics)

@@ -40,7 +40,7 @@ from .refinement import refine_colors
 from .regularity import suppose_turned
 from .resection import Resection, draw_over, open_resection
 from .shape import carve_solid, extract_surface
-from .shot import Shot
+from .shot import ORTHOGRAPHIC, Shot
 from .skin import make_skin
 from .thickness import HINTS, SYMMETRIES, TURNED
 from .tone import boost_saturation, calm_highlights, deepen_dark
@@ -140,6 +140,7 @@ def create_from_image(photos: Sequence[Shot | str | Path | np.ndarray], *, mask:
         report = part(progress, 0.2 * number / len(shots), 0.2 * (number + 1) / len(shots))
         matte = matte_of(model, matting, matting_config, shot.hints)
         pictures.append(prepare(shot.picture, shot.mask, matte, report, matting_config, shot.hints is not None))
+        pictures[-1] = pictures[-1].mirror() if shot.mirrored else pictures[-1]
         _tell_apart(pictures[-1], shot, notes, matting_config)
         if on_preview and number == 0:
             on_preview(pictures[0].alpha, pictures[0].rgb)
@@ -148,6 +149,7 @@ def create_from_image(photos: Sequence[Shot | str | Path | np.ndarray], *, mask:
         shots = [frame.enter(shot) for shot in shots]
         if on_frame:
             on_frame(frame)
+    shots = [shot.narrow() for shot in shots]
     for shot, picture in zip(shots, pictures):
         _require_cube(picture, shot, anchor is None)
     if mesh is not None:
@@ -169,6 +171,8 @@ def create_from_image(photos: Sequence[Shot | str | Path | np.ndarray], *, mask:
         views.append(PhotoView(look_at(model, pose.photo, pose.camera), pose.camera, reconstruction, delighting))
     made = _reconstruct(model, views, mesh, seed, part(progress, 0.4, 1.0), reconstruction)
     taken = poses[0].photo.uncropped(poses[0].camera)
+    if poses[0].shot.fov == ORTHOGRAPHIC:
+        taken = taken.flatten()
     return replace(made, name=name, source=source, extent=extent, camera=to_json(taken))
 
 
@@ -177,8 +181,6 @@ def _require_cube(photo: Photo, shot: Shot, around_origin: bool) -> None:
     the camera knows where that stands."""
     if shot.camera is None:
         return
-    if shot.camera.orthographic:
-        raise NearError("The camera of {photo} is orthographic.", "Give a perspective one.", photo=shot.name)
     if not photo.shows_cube(photo.cropped(shot.camera)):
         raise NearError("The camera of {photo} does not look at the object.",
                         "It stands around the origin, its longest side about 1 long." if around_origin else

@@ -35,7 +35,7 @@ def find_frame(shots: Sequence[Shot], photos: Sequence[Photo], anchor: Sequence[
     Raises NearError where a camera looks elsewhere, with the name of its photo; of two with both.
     """
     known = [(shot, photo) for shot, photo in zip(shots, photos) if shot.camera is not None]
-    starts, rays = np.array([shot.camera.position for shot, _ in known]), np.array([_look(*each) for each in known])
+    starts, rays = (np.array(each) for each in zip(*(_look(*each) for each in known)))
     middle = _meet(starts, rays, anchor, config)
     sizes = np.array([_measure(*each, middle) for each in known])
     if ((_miss(starts, rays, middle) > sizes / 2) | (((middle - starts) * rays).sum(1) <= 0)).any():
@@ -43,7 +43,7 @@ def find_frame(shots: Sequence[Shot], photos: Sequence[Photo], anchor: Sequence[
     rough = AssetFrame(middle, float(sizes.max()) * config.frame_room)
     if len(known) < 2:
         return rough
-    inside = [photo.cropped(rough.enter(shot).camera) for shot, photo in known]
+    inside = [photo.cropped(rough.enter(shot).narrow().camera) for shot, photo in known]
     try:
         low, high = measure_hull([photo for _, photo in known], inside, config)
     except NearError:  # the outlines have no place in common: which one does not fit is found with all the others
@@ -75,21 +75,25 @@ def _refuse(names: Sequence[str], astray: int) -> None:
                     "Choose the camera that it was taken from, or its view.", photo=names[astray])
 
 
-def _look(shot: Shot, photo: Photo) -> np.ndarray:
-    """(3,) unit, the way from a photo's camera through the middle of what it shows."""
-    return _rays_through(shot, photo)[0]
+def _look(shot: Shot, photo: Photo) -> tuple[np.ndarray, np.ndarray]:
+    """Where the ray through the middle of what a photo shows begins, (3,), and its way, (3,) unit."""
+    starts, rays = _rays_through(shot, photo)
+    return starts[0], rays[0]
 
 
-def _rays_through(shot: Shot, photo: Photo) -> np.ndarray:
-    """(3, 3) unit, the ways through the middle of the box around what a photo shows, and to both ends of its longer
-    side."""
+def _rays_through(shot: Shot, photo: Photo) -> tuple[np.ndarray, np.ndarray]:
+    """Where the rays through the middle of the box around what a photo shows, and through both ends of its longer side,
+    begin, (3, 3), and their ways, (3, 3) unit."""
     camera = shot.camera.resize(*photo.source_size)
     x0, y0, x1, y1 = photo.box
     x, y, half = (x0 + x1) / 2, (y0 + y1) / 2, max(x1 - x0, y1 - y0) / 2
     step = (half, 0) if x1 - x0 >= y1 - y0 else (0, half)
     at = np.array([[x, y], [x - step[0], y - step[1]], [x + step[0], y + step[1]]])
-    rays = np.c_[(at - camera.intrinsics[:2, 2]) / np.diag(camera.intrinsics)[:2], np.ones(3)]
-    return unit(rays @ camera.world_to_camera[:3, :3])
+    rays, starts = np.c_[(at - camera.intrinsics[:2, 2]) / np.diag(camera.intrinsics)[:2], np.ones(3)], np.zeros((3, 3))
+    if camera.orthographic:
+        starts[:, :2], rays[:, :2] = rays[:, :2], 0
+    turn = camera.world_to_camera[:3, :3]
+    return camera.position + starts @ turn, unit(rays @ turn)
 
 
 def _meet(starts: np.ndarray, rays: np.ndarray, anchor: Sequence[float], config: AlignmentConfig) -> np.ndarray:
@@ -106,6 +110,8 @@ def _miss(starts: np.ndarray, rays: np.ndarray, place: np.ndarray) -> np.ndarray
 
 def _measure(shot: Shot, photo: Photo, place: np.ndarray) -> float:
     """How long what a photo shows is, if it is at a place."""
-    _, first, last = _rays_through(shot, photo)
+    (_, left, right), (_, first, last) = _rays_through(shot, photo)
+    if shot.camera.orthographic:
+        return float(np.linalg.norm(right - left))
     half = np.arccos(np.clip(first @ last, -1, 1)) / 2
-    return float(2 * np.linalg.norm(place - shot.camera.position) * np.sin(max(half, 1e-3)))
+    return float(2 * np.linalg.norm(place - left) * np.sin(max(half, 1e-5)))

@@ -69,6 +69,12 @@ class Photo:
         intrinsics[:2, 2] += x, y
         return replace(camera, intrinsics=intrinsics, width=self.source_size[0], height=self.source_size[1], frame=None)
 
+    def mirror(self) -> Photo:
+        """Its mirror image, left and right."""
+        (x, y, side), (x0, y0, x1, y1), width = self.crop, self.box, self.source_size[0]
+        return replace(self, rgb=self.rgb[:, ::-1].copy(), alpha=self.alpha[:, ::-1].copy(),
+                       crop=(width - x - side, y, side), box=(width - x1, y0, width - x0, y1))
+
     def guess_camera(self, azimuth: float = 0.0, elevation: float = ELEVATION, fov: float = FOV) -> Camera:
         """A likely camera of the crop, where nothing is known but the angle.
 
@@ -85,7 +91,7 @@ class Photo:
         rays = np.array([[x, y], [x - step[0], y - step[1]], [x + step[0], y + step[1]]]) - intrinsics[:2, 2]
         rays = np.c_[rays / intrinsics[0, 0], np.ones(3)]
         middle, first, last = unit(rays)
-        distance = 0.5 / math.sin(max(math.acos(np.clip(first @ last, -1, 1)) / 2, 1e-3))
+        distance = 0.5 / math.sin(max(math.acos(np.clip(first @ last, -1, 1)) / 2, 1e-5))
         straight = orbit(azimuth, elevation, distance, fov, width, height)
         turn = np.eye(4)
         turn[:3, :3] = rotate_onto(middle)

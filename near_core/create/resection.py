@@ -28,7 +28,7 @@ from .config import ResectionConfig
 from .photo import FOV, Photo, rotate_onto
 from .skin import merge_vertices
 from .stance import Stance
-from .view import estimate_elevation, look_at
+from .view import estimate_elevation, look_at, measure_stride
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +77,8 @@ class Resection:
         depth = max(depth, float(-seen[:, 2].min()) + self.config.nearest)
         matrix = np.eye(4)
         matrix[:3, :3], matrix[2, 3] = rotation, depth
-        matrix[:2, 3] = ((high + low) * depth + least + most) / 2 + np.array([stance.right, stance.down]) * depth
+        stride = measure_stride(replace(bare, world_to_camera=matrix))
+        matrix[:2, 3] = ((high + low) * depth + least + most) / 2 + np.array([stance.right, stance.down]) * stride
         return replace(bare, world_to_camera=matrix)
 
     def draw(self, camera: Camera, side: int, blurred: bool = True) -> _Shown:

@@ -16,7 +16,7 @@ class Stance:
     azimuth, elevation: degrees, the direction from which the object is seen, as in Photo.guess_camera. roll: degrees,
     by which the object is turned clockwise in the picture. fov: degrees, of the whole photo's width. away: logarithm of
     the distance over the one that the outline's box tells. right, down: how far the object is from where that box has
-    it, in distances.
+    it, in strides (view.measure_stride).
     """
 
     azimuth: float = 0.0
@@ -29,7 +29,7 @@ class Stance:
 
     def __post_init__(self) -> None:
         """Raises ValueError for what is no place to look from."""
-        if not all(abs(value) < FARTHEST for value in vars(self).values()) or not 0.99 <= self.fov <= 170.01:
+        if not all(abs(value) < FARTHEST for value in vars(self).values()) or not 0 < self.fov <= 170.01:
             raise ValueError(f"{self} is nowhere")
 
     def move(self, name: str, change: float) -> Stance:

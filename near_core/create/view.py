@@ -27,6 +27,7 @@ from .config import DelightingConfig, ReconstructionConfig
 from .photo import ELEVATION, Photo
 
 MIRROR = np.array([-1, 1, 1], np.float32)
+STRIDE = 3.0  # sides of the crop that a shift of 1 is at most
 
 
 def make_network_image(photo: Photo) -> np.ndarray:
@@ -55,16 +56,20 @@ def project(points: np.ndarray, camera: Camera) -> tuple[np.ndarray, np.ndarray]
 
 def move_camera(camera: Camera, change: np.ndarray) -> Camera:
     """A camera around the frame's origin that was moved. change: (5,) azimuth and elevation in radians, the logarithm
-    of the distance, and the shift of what it sees to the right and down, in distances."""
+    of the distance, and the shift of what it sees to the right and down, in strides."""
     turn, tilt, away, right, down = change
     matrix, (c, s), (d, e) = camera.world_to_camera, (np.cos(turn), np.sin(turn)), (np.cos(tilt), np.sin(tilt))
     around_z = np.array([[c, s, 0], [-s, c, 0], [0, 0, 1]])
     around_x = np.array([[1, 0, 0], [0, d, -e], [0, e, d]])
     moved = np.eye(4)
     moved[:3, :3] = around_x @ matrix[:3, :3] @ around_z
-    distance = matrix[2, 3]
-    moved[:3, 3] = (matrix[:3, 3] + np.array([right, down, 0]) * distance) * np.exp(away)
+    moved[:3, 3] = (matrix[:3, 3] + np.array([right, down, 0]) * measure_stride(camera)) * np.exp(away)
     return replace(camera, world_to_camera=moved)
+
+
+def measure_stride(camera: Camera) -> float:
+    """By what cameras are shifted, asset units: the distance of a crop's camera, but not of one that is far away."""
+    return min(camera.world_to_camera[2, 3], STRIDE * reach(camera))
 
 
 def reach(camera: Camera) -> float:

@@ -10,6 +10,7 @@ import numpy as np
 from ..errors import NearError
 
 MAX_SIDE, MAX_DRAWN = 16384, 32768  # pixels: of files, and that kernels can count
+FAR = 250.0  # metres; from there a cube of 1 m, drawn in perspective, is off by 0.2 % at most
 # Blender's camera looks along -Z with +Y up; turning y and z over gives OpenCV's axes
 _FLIP = np.diag([1.0, -1.0, -1.0])
 
@@ -88,6 +89,22 @@ class Camera:
         left, top, *size = self.frame or (0, 0, self.width, self.height)
         return replace(self, intrinsics=intrinsics, width=width, height=height, frame=(left - x, top - y, *size))
 
+    def narrow(self) -> Camera:
+        """An orthographic camera as a perspective one that is FAR from the origin and sees what is there alike."""
+        if not self.orthographic:
+            return self
+        matrix, intrinsics = self.world_to_camera.copy(), self.intrinsics.copy()
+        matrix[2, 3] = FAR
+        intrinsics[0, 0], intrinsics[1, 1] = FAR * np.diag(intrinsics)[:2]
+        return Camera(matrix, intrinsics, self.width, self.height)
+
+    def flatten(self, distance: float = 3.0) -> Camera:
+        """A perspective camera as an orthographic one, which sees the origin alike. distance: of that, metres."""
+        matrix, intrinsics = self.world_to_camera.copy(), self.intrinsics.copy()
+        intrinsics[0, 0], intrinsics[1, 1] = np.diag(intrinsics)[:2] / matrix[2, 3]
+        matrix[2, 3] = distance
+        return replace(self, world_to_camera=matrix, intrinsics=intrinsics, orthographic=True)
+
     def resize(self, width: int, height: int) -> Camera:
         """The same view at another pixel count."""
         x, y = width / self.width, height / self.height
@@ -133,12 +150,14 @@ def pinhole(fov: float, width: int, height: int) -> np.ndarray:
 
 
 def to_json(camera: Camera) -> dict:
-    """A perspective camera of square pixels as docs/formats.md describes it; from_json takes it."""
+    """A camera of square pixels as docs/formats.md describes it; from_json takes it."""
     matrix = np.linalg.inv(camera.world_to_camera)
     matrix[:3, :3] = matrix[:3, :3] @ _FLIP
     width, (x, y) = camera.width, camera.intrinsics[:2, 2]
-    return {"matrix_world": matrix.tolist(), "resolution": [width, camera.height],
-            "fov_x_deg": math.degrees(2 * math.atan(0.5 * width / camera.intrinsics[0, 0])),
+    across = width / camera.intrinsics[0, 0]
+    lens = {"type": "ORTHO", "ortho_scale": across} if camera.orthographic else {
+        "fov_x_deg": math.degrees(2 * math.atan(across / 2))}
+    return {"matrix_world": matrix.tolist(), "resolution": [width, camera.height], **lens,
             "shift_x": (width / 2 - x) / width, "shift_y": (y - camera.height / 2) / width}
 
 

@@ -295,6 +295,7 @@ class Operations:
             return {"event": "missing", "hashes": missing}
         from ..create.create import open_shape
         from ..create.resection import draw_over
+        from ..create.view import measure_stride, reach
         shot = request["shot"]
         require_sound(shot.camera)
         files = [path for path in (shot.picture, shot.mask) if path is not None and os.path.exists(path)]
@@ -310,7 +311,7 @@ class Operations:
         camera = resection.place(stance)
         return {"stance": stance, "camera": to_json(resection.photo.uncropped(camera)),
                 "picture": draw_over(resection, stance), "overlap": resection.measure_overlap(camera),
-                "span": camera.width / camera.intrinsics[0, 0]}
+                "span": reach(camera) / measure_stride(camera)}
 
     def fetch_checkpoint(self, request: Request) -> dict[str, Any]:
         """Downloads a checkpoint."""

@@ -7,7 +7,7 @@ from PIL import Image
 
 from near_core.commands import create
 from near_core.commands.terminal import Parser
-from near_core.create.shot import Shot
+from near_core.create.shot import ORTHOGRAPHIC, Shot
 from near_core.errors import NearError
 
 
@@ -31,6 +31,15 @@ def test_one_photo_takes_options_before_it_too_and_has_usual_angles():
     assert (shot.azimuth, shot.elevation, shot.fov) == (30, 15, 40)
     (shot,) = shots("--image", "a.png", "--elevation", "auto", "--fov", "auto")
     assert (shot.azimuth, shot.elevation, shot.fov) == (0, None, None)
+
+
+def test_a_drawing_is_told_apart_from_photos():
+    front, angle, photo = shots("--image", "a.png", "--view", "right", "--fov", "orthographic", "--image", "b.png",
+                                "--azimuth", "30", "--fov", "orthographic", "--image", "c.png", "--view", "back")
+    assert (front.fov, front.elevation) == (angle.fov, 0) == (ORTHOGRAPHIC, 0)
+    assert (angle.elevation, photo.elevation, photo.fov) == (None, None, None)
+    (alone,) = shots("--image", "a.png", "--view", "front", "--fov", "orthographic")
+    assert (alone.azimuth, alone.elevation, alone.fov) == (0, 0, ORTHOGRAPHIC)
 
 
 def test_a_box_is_in_the_photo_s_pixels(tmp_path):

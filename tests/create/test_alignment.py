@@ -1,11 +1,14 @@
 """Cameras by the agreement of outlines."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from near_core.create.alignment import Agreement, align_cameras
+from near_core.create.alignment import Agreement, align_cameras, measure_hull
 from near_core.create.config import AlignmentConfig
 from near_core.create.photo import prepare
+from near_core.create.shot import ORTHOGRAPHIC
 from near_core.create.view import move_camera
 from near_core.scene import camera as cameras
 
@@ -14,12 +17,15 @@ BALLS = np.array([[0.0, -0.1, -0.3, 0.2], [0.1, 0.2, 0.1, 0.15], [-0.25, 0.0, 0.
 
 def outline(camera, balls=BALLS) -> np.ndarray:
     """(H, W, 4) uint8: balls as a camera sees them."""
-    rays = camera.pixel_directions().astype(np.float64)
+    rays, starts = camera.pixel_directions().astype(np.float64), camera.position
+    if camera.orthographic:
+        at = np.moveaxis(np.mgrid[:camera.height, :camera.width][::-1] + 0.5, 0, 2) - camera.intrinsics[:2, 2]
+        starts = starts + at / np.diag(camera.intrinsics)[:2] @ camera.world_to_camera[:2, :3]
     picture = np.zeros((camera.height, camera.width, 4), np.uint8)
     for *place, radius in balls:
-        to = np.array(place) - camera.position
-        along = rays @ to
-        picture[to @ to - along**2 < radius**2] = 200, 90, 60, 255
+        to = np.array(place) - starts
+        along = (rays * to).sum(-1)
+        picture[(to * to).sum(-1) - along**2 < radius**2] = 200, 90, 60, 255
     return picture
 
 
@@ -37,6 +43,26 @@ def test_cameras_that_stand_wrong_come_back():
     assert Agreement(photos, made).measure_lack().mean() < 0.3 * before
     assert made[0] is true[0]
     assert made[1].world_to_camera[2, 3] == pytest.approx(true[1].world_to_camera[2, 3], rel=0.08)
+
+
+def draw_sheet(azimuths):
+    """Crops of drawings of the balls without perspective, and their cameras."""
+    whole = [replace(cameras.orbit(azimuth, 0, 3, 40, 200, 200), orthographic=True,
+                     intrinsics=np.array([[140.0, 0, 100], [0, 140, 100], [0, 0, 1]])) for azimuth in azimuths]
+    photos = [prepare(outline(camera)) for camera in whole]
+    return photos, [photo.cropped(camera.narrow()) for photo, camera in zip(photos, whole)]
+
+
+def test_drawings_without_perspective_come_back_as_well():
+    """Cameras far away are shifted by steps as fine as near ones."""
+    photos, true = draw_sheet((0, 90, 180, 270))
+    assert Agreement(photos, true).measure_lack().mean() < 0.1
+    guessed = [photo.guess_camera(azimuth, 0, ORTHOGRAPHIC) for photo, azimuth in zip(photos, (0, 90, 180, 270))]
+    made = align_cameras(photos, guessed, [True] * 4)
+    assert Agreement(photos, made).measure_lack().mean() < 0.15
+    low, high = measure_hull(photos, made, AlignmentConfig())
+    true_size = (BALLS[:, :3] + BALLS[:, 3:]).max(0) - (BALLS[:, :3] - BALLS[:, 3:]).min(0)
+    np.testing.assert_allclose((high - low) / (high - low).max(), true_size / true_size.max(), atol=0.04)
 
 
 def test_a_photo_of_something_else_is_found():

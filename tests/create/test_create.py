@@ -12,7 +12,7 @@ from near_core.create import create
 from near_core.create.config import DETAILS
 from near_core.create.create import create_from_image, create_from_mesh
 from near_core.create.hints import Hints
-from near_core.create.shot import Shot
+from near_core.create.shot import ORTHOGRAPHIC, Shot
 from near_core.directions import decode_octahedral
 from near_core.errors import Cancelled, NearError
 from near_core.mesh import Mesh
@@ -171,6 +171,33 @@ def test_cameras_that_see_nothing_of_the_object_are_named_before_memory_is_taken
     for others in ([], [Shot(picture, azimuth=90.0)]):
         with pytest.raises(NearError, match="camera of The photo does not look at the object"):
             create_from_image([Shot(picture, camera=camera), *others], name="disc", model=model)
-    flat = replace(camera, world_to_camera=np.eye(4), orthographic=True)
-    with pytest.raises(NearError, match="is orthographic"):
-        create_from_image([Shot(picture, camera=flat)], name="disc", model=model)
+
+
+def test_an_orthographic_camera_takes_a_photo_and_is_remembered(model):
+    """A drawing of a disc that is 0.8 across: so is its asset, and its camera sees it so."""
+    picture = np.dstack([disc(64, 64, 20, (32, 32)), mask_of(64, 64, 20, (32, 32))])
+    camera = replace(cameras.orbit(0, 0, 5, 40, 64, 64), orthographic=True,
+                     intrinsics=np.array([[50.0, 0, 32], [0, 50, 32], [0, 0, 1]]))
+    made = create_from_image([Shot(picture, camera=camera)], name="disc", model=model)
+    wide, _, high = np.ptp(made.surfels.position, axis=0)
+    assert (wide, high) == pytest.approx((0.8, 0.8), abs=0.05)
+    assert made.camera["type"] == "ORTHO" and made.camera["ortho_scale"] == pytest.approx(64 / 50)
+    seen = cameras.from_json(made.camera)
+    assert seen.orthographic and seen.forward == pytest.approx(camera.forward)
+    made = create_from_image([Shot(picture, azimuth=0.0, elevation=0.0, fov=ORTHOGRAPHIC)], name="disc", model=model)
+    assert made.camera["type"] == "ORTHO" and made.camera["ortho_scale"] == pytest.approx(64 / 40, rel=0.1)
+    with pytest.raises(NearError, match="does not look at the object"):
+        away = replace(camera, intrinsics=camera.intrinsics + [[0, 0, 900], [0, 0, 0], [0, 0, 0]])
+        create_from_image([Shot(picture, camera=away)], name="disc", model=model)
+
+
+def test_a_photo_that_is_seen_in_a_mirror_is_made_as_its_mirror_image(model):
+    picture = np.dstack([disc(64, 64, 14, (20, 32)), mask_of(64, 64, 14, (20, 32))])
+    picture[:, :20, :3] //= 4
+    camera, options = cameras.orbit(0, 0, 2.2, 40, 64, 64), {"name": "disc", "model": model}
+    made = create_from_image([Shot(picture, camera=camera, mirrored=True)], **options)
+    other = create_from_image([Shot(picture[:, ::-1].copy(), camera=camera)], **options)
+    assert len(made.surfels) == pytest.approx(len(other.surfels), rel=0.02)
+    assert made.surfels.position.mean(0) == pytest.approx(other.surfels.position.mean(0), abs=0.01)
+    right = made.surfels.position[:, 0] > made.surfels.position[:, 0].mean()
+    assert made.surfels.base_color[right].mean() < made.surfels.base_color[~right].mean()

@@ -1,5 +1,7 @@
 """Where an object stands that cameras of a scene saw."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -37,6 +39,25 @@ def test_an_anchor_says_how_far_away_what_one_camera_sees_is():
     assert frame.middle == pytest.approx((LOW + HIGH) / 2 * SIZE + MIDDLE, abs=0.1 * SIZE)
     far = find_frame(shots, photos, anchor=2 * MIDDLE - shots[0].camera.position)
     assert far.size == pytest.approx(2 * frame.size, rel=0.1)
+
+
+def test_orthographic_cameras_tell_it_as_well():
+    """Far away and near, by their scale."""
+    shots, photos = photographed((0, 90, 180))
+    for number, (azimuth, away) in enumerate(((0, 1.5), (90, 40), (180, 4))):
+        inside = replace(cameras.orbit(azimuth, 10, away, 40, 200, 200), orthographic=True,
+                         intrinsics=np.array([[150.0, 0, 90], [0, 150, 110], [0, 0, 1]]))
+        shots[number] = Shot("flat.png", camera=recentre(inside, -MIDDLE / SIZE, 1 / SIZE))
+        assert shots[number].camera.intrinsics[0] == pytest.approx([150 / SIZE, 0, 90])
+        photos[number] = prepare(outline(inside))
+    for chosen in ([0, 1, 2], [0, 1]):
+        frame = find_frame([shots[n] for n in chosen], [photos[n] for n in chosen], anchor=(0, 0, 0))
+        assert frame.middle == pytest.approx((LOW + HIGH) / 2 * SIZE + MIDDLE, abs=0.04 * SIZE)
+        assert frame.size == pytest.approx((HIGH - LOW).max() * SIZE, rel=0.15)
+    alone = find_frame(shots[:1], photos[:1], anchor=MIDDLE)
+    assert alone.size == pytest.approx((HIGH - LOW).max() * SIZE, rel=0.2)
+    with pytest.raises(NearError, match="camera of flat.png does not look at the object"):
+        find_frame(shots[:1], photos[:1], anchor=MIDDLE - 3 * shots[0].camera.forward)
 
 
 def test_photos_without_a_camera_say_nothing():

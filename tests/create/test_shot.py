@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from near_core.create.shot import Shot, guess_view
+from near_core.create.shot import ORTHOGRAPHIC, Shot, find_view, guess_view
 from near_core.create.stance import Stance
 from near_core.errors import NearError
 
@@ -31,3 +31,10 @@ def test_angles_that_no_photo_has_are_named(angle, wrong):
     for least in (1.0, math.degrees(np.float32(math.radians(1)))):  # as Blender keeps an angle
         Shot("cup.png", azimuth=-720.0, elevation=-90.00001, fov=least)
         Stance(fov=least)
+    Shot("sheet.png", fov=ORTHOGRAPHIC)
+    Stance(fov=ORTHOGRAPHIC)
+
+
+def test_a_drawing_shows_a_side_from_neither_above_nor_below():
+    assert find_view("right", level=True) == {"azimuth": 90, "elevation": 0} and find_view("right") == {"azimuth": 90}
+    assert find_view("top", level=True) == {"azimuth": 0, "elevation": 90}

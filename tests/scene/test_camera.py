@@ -37,6 +37,17 @@ def test_rays_pass_through_what_falls_on_their_pixels(orthographic):
     assert towards @ -camera.directions_to(point.astype(np.float32))[0] > 0.999
 
 
+def test_an_orthographic_camera_is_nearly_one_that_is_far_away():
+    """In the cube of 1 m around the origin; to and fro, and through a file, it is itself."""
+    camera = cameras.from_json(VIEW | {"type": "ORTHO", "ortho_scale": 1.5, "shift_x": 0.1, "shift_y": -0.2})
+    points = np.random.default_rng(0).uniform(-0.5, 0.5, (50, 3))
+    far = camera.narrow()
+    assert not far.orthographic and far.narrow() is far
+    assert np.abs(pixels(far, points) - pixels(camera, points)).max() < 0.1  # of 60
+    for same in (far.flatten(), cameras.from_json(cameras.to_json(camera))):
+        np.testing.assert_allclose(pixels(same, points), pixels(camera, points), atol=1e-9)
+
+
 def test_windows_and_sizes_keep_what_is_seen():
     camera, point = cameras.from_json(VIEW), np.float64([[0.2, 0.3, -0.1]])
     at = pixels(camera, point)

@@ -82,8 +82,29 @@ def test_create_from_a_named_mesh(cube):
     assert payload.decode_asset(bpy.context.object) is not None
 
 
+def test_every_selected_mesh_becomes_an_asset_and_one_that_fails_is_named(cube, near_file, capfd):
+    """Neither a lamp nor an asset that is selected along with them is in the way."""
+    bpy.ops.near.import_asset(filepath=near_file)
+    other, empty, lamp = cube.copy(), cube.copy(), bpy.data.objects.new("Lamp", bpy.data.lights.new("Lamp", "POINT"))
+    other.name, other.location.x, empty.name, empty.data = "Other", 8, "Nothing", bpy.data.meshes.new("Nothing")
+    left_alone = cube.copy()
+    for ob in (other, empty, lamp, left_alone):
+        bpy.context.scene.collection.objects.link(ob)
+    for ob in (cube, other, empty, lamp):
+        ob.select_set(True)
+    before = set(bpy.data.objects)
+    assert bpy.ops.near.create_asset_from_mesh(detail="DRAFT") == {"FINISHED"}
+    made = sorted(set(bpy.data.objects) - before, key=lambda ob: ob.location.x)
+    assert [ob.location.x for ob in made] == [4, 8] and all(payload.find_payload(ob) for ob in made)
+    assert cube.hide_render and other.hide_render and not (left_alone.hide_render or empty.hide_render)
+    assert set(bpy.context.view_layer.objects.selected) == set(made)
+    said = capfd.readouterr().out
+    assert "Nothing has no faces" in said and "Left out: Nothing" in said
+
+
 @pytest.mark.parametrize("prepare, words", [
-    (lambda cube: setattr(bpy.context.view_layer.objects, "active", None), "No object is active"),
+    (lambda cube: (cube.select_set(False), setattr(bpy.context.view_layer.objects, "active", None)),
+     "No object is active"),
     (lambda cube: cube.data.clear_geometry(), "has no faces"),
     (lambda cube: setattr(cube, "scale", (0, 0, 0)), "no size"),
 ], ids=["nothing", "no faces", "zero scale"])

@@ -73,10 +73,11 @@ def test_the_button_stops_the_creation_under_way(monkeypatch):
 
 def test_the_button_stops_what_comes_after_it_too(monkeypatch):
     job = client.create_from_image([PHOTO], name="Photo")
-    monkeypatch.setattr(jobs, "_current", jobs.Creation(job, "Photo", rest=[lambda: jobs.Creation(job, "Next")]))
+    monkeypatch.setattr(jobs, "_current", jobs.Creation(job, "Photo", rest=[
+        jobs.Start("Next", lambda: jobs.Creation(job, "Next"))], series=jobs.Series(2)))
     bpy.ops.near.stop(what="CREATION")
     said = SimpleNamespace(report=lambda *_: None)
-    assert jobs.finish(said, bpy.context) == {"CANCELLED"} and not jobs.advance()
+    assert jobs.finish(said, bpy.context) == {"CANCELLED"} and not jobs.advance(said)
 
 
 def test_a_second_creation_does_not_take_the_place_of_the_first(monkeypatch):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from near_blender import payload, photo_options, sync
-from near_blender.operators import jobs, origin, transfer
+from near_blender.operators import origin, provenance, transfer
 from near_core.create.hints import Hints
 from near_core.scene import camera as cameras
 
@@ -86,7 +86,8 @@ def test_a_linked_camera_is_left_alone(tmp_path):
 def test_a_photo_may_be_taken_out_to_choose_another(near_file, field):
     bpy.ops.near.import_asset(filepath=near_file)
     ob, image = bpy.context.object, bpy.data.images.new("Egg", 8, 8)
-    jobs.remember(ob, jobs.Origin.of(*{"path": ("Egg.png", None), "picture": ("", image)}[field], ob.near.origin, {}))
+    told = {"path": ("Egg.png", None), "picture": ("", image)}[field]
+    provenance.remember(ob, provenance.Origin.of(*told, ob.near.origin, {}))
     assert photo_options.name_photo(ob.near.origin) == {"path": "Egg.png", "picture": "Egg"}[field]
     setattr(ob.near.origin, field, "")
     assert origin.find_origin(ob) is not None
@@ -101,5 +102,5 @@ def test_a_matting_that_is_no_more_is_the_usual_one():
     told["matting"] = 1  # as it was saved of rembg
     assert photo_options.list_arguments(told)["matting"] == "near"
     told.path = PHOTO
-    jobs.remember(made := bpy.data.objects.new("Made", None), jobs.Origin.of(PHOTO, None, told, {}))
+    provenance.remember(made := bpy.data.objects.new("Made", None), provenance.Origin.of(PHOTO, None, told, {}))
     assert made.near.origin.matting == "NEAR"

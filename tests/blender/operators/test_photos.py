@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from near_blender import client, log, payload, photo_options, worker_process
-from near_blender.operators import jobs, photos
+from near_blender.operators import photos, provenance
 
 
 def save_egg(path, width=0.3, height=0.4, notch=False) -> str:
@@ -30,7 +30,8 @@ def save_egg(path, width=0.3, height=0.4, notch=False) -> str:
 def row(path: str, view: str) -> dict[str, str]:
     """A row of the dialog, as Blender wants every field of it."""
     return {"name": "", "path": path, "image": "", "use": True, "view": view, "mask": "", "hints": "", "azimuth": 0.0,
-            "elevation": 0.0, "reads_fov": True, "fov": 0.7, "found": "", "camera": "", "uid": 0, "camera_uid": 0}
+            "elevation": 0.0, "orthographic": False, "reads_fov": True, "fov": 0.7, "found": "", "camera": "",
+            "uid": 0, "camera_uid": 0}
 
 
 def test_photos_from_two_sides_become_an_asset(tmp_path):
@@ -119,7 +120,7 @@ def test_the_first_photo_that_is_used_is_the_assets_photo():
     for name in ("odd", "front", "side"):
         told.photos.add().path = f"/{name}.png"
     told.photos[0].use = False
-    origin = jobs.Origin.of_several(told.photos, told)
+    origin = provenance.Origin.of_several(told.photos, told)
     assert origin.values["path"] == "/front.png" and len(origin.photos) == 3
 
 
@@ -236,7 +237,7 @@ def test_what_finds_the_object_is_remembered_of_several_photos(tmp_path):
     told = owner.near.origin
     told.photos.add().path = "/front.png"
     told.matting = "ISNET"
-    jobs.remember(made := bpy.data.objects.new("Made", None), jobs.Origin.of_several(told.photos, told))
+    provenance.remember(made := bpy.data.objects.new("Made", None), provenance.Origin.of_several(told.photos, told))
     assert made.near.origin.matting == "ISNET"
     assert photo_options.list_arguments(made.near.origin)["matting"] == "isnet"
 
@@ -307,7 +308,7 @@ def test_angles_that_are_corrected_while_an_asset_is_made_stay():
             photo = owner.add()
             photo.path, photo.view, photo.azimuth = path, view, azimuth
     told[1].found = "ANGLES"
-    jobs._tell_dialog(told)
+    provenance._tell_dialog(told)
     assert [photo.azimuth for photo in last.photos] == pytest.approx([0.2, 0.1])
     assert [photo.found for photo in last.photos] == ["", "ANGLES"]
     last.photos.clear()

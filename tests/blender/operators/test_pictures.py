@@ -10,7 +10,7 @@ from asking import full_disk
 from PIL import Image
 
 from near_blender import payload, photo_options
-from near_blender.operators import jobs, pictures
+from near_blender.operators import pictures, provenance
 from near_core import errors
 from near_core import image as images
 
@@ -160,7 +160,7 @@ def test_what_was_painted_is_there_when_the_file_is_opened_again(tmp_path, is_fl
     for picture in (image, shown):
         ob = bpy.data.objects.new("Owner", None)
         bpy.context.scene.collection.objects.link(ob)
-        jobs.remember(ob, jobs.Origin.of("", picture, ob.near.origin, {}))
+        provenance.remember(ob, provenance.Origin.of("", picture, ob.near.origin, {}))
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "painted.blend"))
     (tmp_path / "brown.png").unlink()
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "painted.blend"))

@@ -10,8 +10,8 @@ from bpy_extras.object_utils import world_to_camera_view
 from mathutils import Vector
 from PIL import Image
 
-from near_blender import payload, photo_options, scratch
-from near_blender.operators import jobs, photos, scene_photos
+from near_blender import payload, photo_options
+from near_blender.operators import photos, scene_photos
 from near_core.errors import NearError
 from near_core.image import read_size
 from tests.blender.operators.test_photos import row, save_egg
@@ -28,7 +28,9 @@ def test_an_image_empty_says_from_where_it_is_seen(tmp_path, rotation, view):
     empty.rotation_euler = [math.radians(angle) for angle in rotation]
     bpy.context.scene.collection.objects.link(empty)
     bpy.context.view_layer.update()
-    assert scene_photos.list_image_empties(bpy.context.scene) == [((picture.filepath, ""), view)]
+    assert scene_photos.list_image_empties(bpy.context.scene) == [((picture.filepath, ""), view, False)]
+    empty.show_empty_image_perspective = False  # it is a drawing for orthographic views
+    assert scene_photos.list_image_empties(bpy.context.scene) == [((picture.filepath, ""), view, True)]
 
 
 def add_empty(picture) -> None:
@@ -47,7 +49,8 @@ def test_image_empties_of_what_is_in_no_file_are_offered_too(tmp_path):
     movie.source = "MOVIE"
     for picture in (packed, painted, movie):
         add_empty(picture)
-    assert scene_photos.list_image_empties(bpy.context.scene) == [(("", "egg.png"), "TOP"), (("", "Painted"), "TOP")]
+    assert scene_photos.list_image_empties(bpy.context.scene) == [
+        (("", "egg.png"), "TOP", False), (("", "Painted"), "TOP", False)]
 
 
 def add_camera(name: str, place, at, **lens) -> bpy.types.Object:
@@ -78,7 +81,8 @@ def show_behind(camera, path: str, method: str = "FIT") -> None:
 
 @pytest.mark.parametrize("size", [(300, 200), (200, 300)])
 @pytest.mark.parametrize("lens", [
-    {"lens": 35}, {"lens": 50, "sensor_fit": "VERTICAL", "shift_x": 0.1, "shift_y": -0.2}])
+    {"lens": 35}, {"lens": 50, "sensor_fit": "VERTICAL", "shift_x": 0.1, "shift_y": -0.2},
+    {"type": "ORTHO", "ortho_scale": 4, "shift_x": 0.1}])
 def test_a_camera_sees_in_its_photo_what_blender_sees(tmp_path, size, lens):
     """By Blender's own projection, in a render as wide and high as the photo."""
     Image.new("RGB", size).save(tmp_path / "photo.png")
@@ -89,8 +93,14 @@ def test_a_camera_sees_in_its_photo_what_blender_sees(tmp_path, size, lens):
     scene.render.resolution_x, scene.render.resolution_y = size
     for point in ((1, 1, 0.5), (0.4, 1.6, 0.1), (1.8, 0.2, 1.1)):
         x, y, _ = world_to_camera_view(scene, ob, Vector(point))
-        seen = camera.intrinsics @ (camera.world_to_camera @ [*point, 1])[:3]
-        assert seen[:2] / seen[2] == pytest.approx((x * size[0], (1 - y) * size[1]), abs=0.01)
+        assert project(camera, point) == pytest.approx((x * size[0], (1 - y) * size[1]), abs=0.01)
+
+
+def project(camera, point) -> np.ndarray:
+    """Where a camera of photos sees a point of the world, pixels."""
+    seen = (camera.world_to_camera @ [*point, 1])[:3]
+    seen[2] = 1 if camera.orthographic else seen[2]
+    return (camera.intrinsics @ seen)[:2] / seen[2]
 
 
 @pytest.mark.parametrize("method, scale, wide, high", [
@@ -105,11 +115,34 @@ def test_a_photo_behind_a_camera_is_seen_where_blender_shows_it(tmp_path, method
     told = add_row(bpy.data.objects.new("Owner", None), str(tmp_path / "square.png"), ob)
     camera = scene_photos.take_camera(told, tmp_path / "square.png", scene)
     x, y, _ = world_to_camera_view(scene, ob, Vector((0.4, 1.6, 0.1)))
-    seen = camera.intrinsics @ (camera.world_to_camera @ [0.4, 1.6, 0.1, 1])[:3]
     shown = 45 + (x - 0.5) * 160 * 90 / wide, 45 + (0.5 - y) * 90 * 90 / high
-    assert seen[:2] / seen[2] == pytest.approx(shown, abs=0.01)
+    assert project(camera, (0.4, 1.6, 0.1)) == pytest.approx(shown, abs=0.01)
     ob.data.background_images[0].scale = 0
     assert np.isfinite(scene_photos.take_camera(told, tmp_path / "square.png", scene).intrinsics).all()
+
+
+@pytest.mark.parametrize("lens", [{}, {"type": "ORTHO", "ortho_scale": 4}])
+@pytest.mark.parametrize("settings, place", [
+    ({"offset": (0.25, 0)}, lambda x, y: (x - 40, y)), ({"offset": (0, 0.25)}, lambda x, y: (x, y + 22.5)),
+    ({"rotation": math.pi / 2}, lambda x, y: (y + 35, 125 - x)),
+    ({"use_flip_x": True, "use_flip_y": True}, lambda x, y: (160 - x, 90 - y)),
+    ({"use_flip_x": True}, lambda x, y: (x, y)), ({"use_flip_y": True}, lambda x, y: (160 - x, 90 - y))])
+def test_a_photo_that_is_moved_turned_or_flipped_behind_a_camera_is_followed(tmp_path, settings, place, lens):
+    """One as large as the frame, 160 x 90, whose offset along Y Blender counts in its height; a photo
+    that is flipped along one axis is seen as its mirror image. In a window: tests/gui/test_behind.py."""
+    Image.new("RGB", (160, 90)).save(tmp_path / "wide.png")
+    scene, ob = bpy.context.scene, add_camera("Tripod", (3, -4, 2), (1, 1, 0.5), **lens)
+    scene.render.resolution_x, scene.render.resolution_y = 160, 90
+    show_behind(ob, str(tmp_path / "wide.png"))
+    told = add_row(bpy.data.objects.new("Owner", None), str(tmp_path / "wide.png"), ob)
+    before = project(scene_photos.take_camera(told, tmp_path / "wide.png", scene), (0.4, 1.6, 0.1))
+    for name, value in settings.items():
+        setattr(ob.data.background_images[0], name, value)
+    after = project(scene_photos.take_camera(told, tmp_path / "wide.png", scene), (0.4, 1.6, 0.1))
+    assert after == pytest.approx(place(*before), abs=0.01)
+    flips = [settings.get(f"use_flip_{axis}", False) for axis in "xy"]
+    assert scene_photos.is_mirrored(told) == (sum(flips) == 1)
+    assert photos.take_shots([told], scene)[0].mirrored == (sum(flips) == 1)
 
 
 def test_a_photo_that_lies_on_its_side_is_measured_upright(tmp_path):
@@ -123,9 +156,9 @@ def test_what_is_no_camera_is_named(tmp_path):
     path, scene, owner = save_egg(tmp_path / "egg.png"), bpy.context.scene, bpy.data.objects.new("Owner", None)
     with pytest.raises(NearError, match="egg.png has no camera"):
         scene_photos.take_camera(add_row(owner, path, None), tmp_path / "egg.png", scene)
-    flat = add_camera("Flat", (0, -4, 0), (0, 0, 0), type="ORTHO")
-    with pytest.raises(NearError, match="Flat takes no photos"):
-        scene_photos.take_camera(add_row(owner, path, flat), tmp_path / "egg.png", scene)
+    panorama = add_camera("Panorama", (0, -4, 0), (0, 0, 0), type="PANO")
+    with pytest.raises(NearError, match="Panorama takes no photos"):
+        scene_photos.take_camera(add_row(owner, path, panorama), tmp_path / "egg.png", scene)
     with pytest.raises(RuntimeError, match="egg.png has no camera"):
         bpy.ops.near.create_asset_from_photos(photos=[row(path, "CAMERA") | {"camera": "Nobody"}])
 
@@ -135,7 +168,7 @@ def test_images_behind_cameras_are_offered_with_these(tmp_path):
     path, other = save_egg(tmp_path / "egg.png"), save_egg(tmp_path / "other.png")
     show_behind(add_camera("Tripod", (0, -4, 0), (0, 0, 0)), path)
     show_behind(add_camera("Match", (0, -4, 0), (0, 0, 0)), other)
-    show_behind(add_camera("Flat", (0, -4, 0), (0, 0, 0), type="ORTHO"), other)
+    show_behind(add_camera("Panorama", (0, -4, 0), (0, 0, 0), type="PANO"), other)
     assert scene_photos.list_backgrounds(bpy.context.scene) == [((path, ""), "Tripod"), ((other, ""), "Match")]
     bpy.ops.near.add_sample()
     bpy.context.object.near.origin.path = other
@@ -201,6 +234,21 @@ def test_one_camera_tells_all_but_how_far_away_the_object_is(tmp_path):
     assert list_corners(bpy.context.object)[:, [0, 2]] == pytest.approx(TRUE[:, [0, 2]], abs=0.05)
 
 
+def test_orthographic_cameras_say_it_as_well(tmp_path, monkeypatch):
+    """By their scale; where they stand along their view does not matter. The asset's own camera is such a one, too."""
+    add = add_camera
+    monkeypatch.setattr("tests.blender.operators.test_scene_photos.add_camera", lambda *place, lens: add(
+        *place, type="ORTHO", ortho_scale=1.4))
+    bpy.context.scene.cursor.location = (0, 0, 0)
+    bpy.ops.near.create_asset_from_photos(photos=photograph(tmp_path, (0, 90, 180, 270)))
+    assert list_corners(bpy.context.object) == pytest.approx(TRUE, abs=0.03)
+    assert bpy.ops.near.match_camera() == {"FINISHED"}
+    camera = bpy.context.scene.camera
+    assert camera.data.type == "ORTHO" and camera.data.ortho_scale == pytest.approx(1.4, rel=0.02)
+    facing = camera.matrix_world.to_quaternion() @ Vector((0, 0, -1))
+    assert facing.dot(bpy.data.objects["From 0"].matrix_world.to_quaternion() @ Vector((0, 0, -1))) > 0.999
+
+
 def test_a_camera_that_looks_elsewhere_is_named(tmp_path):
     rows = photograph(tmp_path, (0, 90, 180))
     bpy.data.objects["From 90"].rotation_euler.z += math.radians(100)
@@ -224,7 +272,9 @@ def test_a_meshs_shape_is_painted_by_the_cameras_of_the_scene(tmp_path):
         Image.fromarray(picture).save(tmp_path / f"{name}.png")
         colours[name] = row(str(tmp_path / f"{name}.png"), "CAMERA") | {"camera": name}
     bpy.ops.mesh.primitive_uv_sphere_add(segments=32, ring_count=16, radius=0.3, location=MIDDLE)
-    bpy.ops.near.create_asset_from_photos(photos=list(colours.values()), mesh_object=bpy.context.object.name)
+    ball = bpy.context.object
+    bpy.ops.near.create_asset_from_photos(photos=list(colours.values()), mesh_object=ball.name)
+    assert ball.hide_render and ball.hide_get() and bpy.context.object != ball
     assert list_corners(bpy.context.object) == pytest.approx(np.array([MIDDLE - 0.3, MIDDLE + 0.3]), abs=0.02)
     made = payload.decode_asset(bpy.context.object).surfels
     side = lambda chosen: made.base_color[chosen].mean(0)
@@ -232,26 +282,6 @@ def test_a_meshs_shape_is_painted_by_the_cameras_of_the_scene(tmp_path):
     assert side(front)[0] > 2 * side(front)[2] and side(behind)[2] > 2 * side(behind)[0]
     assert side(front & ~left)[0] > 1.5 * side(front & left)[0]
     assert side(behind & left)[2] > 1.5 * side(behind & ~left)[2]
-
-
-def test_an_image_is_remembered_under_any_name(tmp_path):
-    owner, image = bpy.data.objects.new("Owner", None), bpy.data.images.new("Painted", 8, 8)
-    bpy.context.scene.collection.objects.link(owner)
-    told = owner.near.origin
-    photo = told.photos.add()
-    photo.picture = image.name
-    photo.hints = '{"number": 2}'
-    jobs.remember(owner, jobs.Origin.of_several(told.photos, told))
-    image.name = "Front of it"
-    assert photo_options.name_photo(told.photos[0]) == photo_options.name_photo(told) == "Front of it"
-    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "renamed.blend"))
-    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "renamed.blend"))
-    told = bpy.data.objects["Owner"].near.origin
-    assert told.photos[0].picture == "Front of it" and told.photos[0].hints
-    told.photos[0].picture = "Front of it"
-    assert told.photos[0].hints, "it is the same one"
-    told.photos[0].picture = bpy.data.images.new("Another", 8, 8).name
-    assert told.photos[0].hints == "" and photo_options.name_asset(told.photos[0]) == "Another"
 
 
 def test_an_image_of_an_older_file_is_found_by_its_name():
@@ -306,50 +336,3 @@ def test_empties_beyond_the_most_are_left_out():
     photos.NEAR_OT_create_asset_from_photos._list_scene(SimpleNamespace(photos=listed), bpy.context.scene)
     assert len(listed) == 24
     listed.clear()
-
-
-@pytest.fixture
-def remembered(tmp_path):
-    """The file of an asset's object that was made of a painted image, by a camera that follows another object."""
-    image, camera = bpy.data.images.new("Painted", 64, 64), add_camera("Tripod", (0, -4, 0), (0, 0, 0))
-    camera.constraints.new("TRACK_TO").target = bpy.data.objects.new("Aim", None)
-    bpy.ops.near.add_sample()
-    ob = bpy.context.object
-    ob.name = "Asset"
-    photo = ob.near.origin.photos.add()
-    photo.picture, photo.view, photo.camera = image.name, "CAMERA", camera.name
-    jobs.remember(ob, jobs.Origin.of_several(ob.near.origin.photos, ob.near.origin))
-    return tmp_path / "asset.blend"
-
-
-def test_an_asset_brings_neither_its_photos_nor_their_cameras(remembered):
-    """Into a file that has a camera of that name."""
-    ob = bpy.data.objects["Asset"]
-    assert photo_options.find_camera(ob.near.origin.photos[0]) == bpy.data.objects["Tripod"]
-    bpy.data.libraries.write(str(remembered), {ob})
-    bpy.ops.wm.read_homefile(use_factory_startup=True, use_empty=True)
-    add_camera("Tripod", (0, -4, 0), (0, 0, 0))
-    bpy.ops.wm.append(directory=str(remembered / "Object"), filename="Asset")
-    assert {each.name for each in bpy.data.objects} == {"Asset", "Tripod"} and not bpy.data.images
-    told = bpy.data.objects["Asset"].near.origin
-    assert photo_options.find_camera(told.photos[0]) is None and told.photos[0].camera == "Tripod"
-    with pytest.raises(RuntimeError, match="There is no image Painted"):
-        with bpy.context.temp_override(object=bpy.data.objects["Asset"]):
-            bpy.ops.near.remake_asset()
-
-
-def test_an_asset_that_comes_with_its_photos_and_cameras_knows_them(remembered):
-    bpy.data.objects["Tripod"].name, bpy.data.images["Painted"].name = "Stand", "Front"
-    bpy.data.libraries.write(str(remembered), {bpy.data.objects["Asset"], bpy.data.objects["Stand"],
-                                               bpy.data.images["Front"]})
-    bpy.ops.wm.read_homefile(use_factory_startup=True, use_empty=True)
-    with bpy.data.libraries.load(str(remembered)) as (there, taken):
-        taken.objects, taken.images = ["Asset", "Stand"], ["Front"]
-    (photo,) = bpy.data.objects["Asset"].near.origin.photos
-    assert (photo.picture, photo.camera) == ("Front", "Stand")
-
-
-def test_the_second_blender_gets_no_photos(remembered):
-    path, folder = scratch.write(bpy.context.scene, "scene")
-    with folder, bpy.data.libraries.load(path) as (there, _):
-        assert "Asset" in there.objects and there.images == []
