@@ -36,13 +36,13 @@ def stop(ob: Any) -> None:
 
 
 def list_curves(animation: Any) -> list[Any]:
-    """The curves of what is animated; from 4.4 in a slot of a layered action."""
-    action = animation.action
-    slot = getattr(animation, "action_slot", None)
-    if slot is None:
-        return list(action.fcurves)
-    return [curve for layer in action.layers for strip in layer.strips
-            for curve in strip.channelbag(slot).fcurves]
+    """The curves of what is animated; from 4.4 in a slot of a layered action. None where it is None."""
+    action = animation and animation.action
+    if action is None or not hasattr(animation, "action_slot"):
+        return [] if action is None else list(action.fcurves)
+    bags = [strip.channelbag(animation.action_slot) for layer in action.layers for strip in layer.strips
+            if animation.action_slot is not None]
+    return [curve for bag in bags if bag is not None for curve in bag.fcurves]
 
 
 def open_shutter(scene: Any, motion: dict[str, Any] | None) -> None:

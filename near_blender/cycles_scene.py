@@ -18,7 +18,7 @@ from typing import Any
 import bpy
 import numpy as np
 
-from . import cycles_loss, cycles_skins, log, looks, scratch, sync
+from . import cycles_loss, cycles_skins, log, looks, scene_properties, scratch, sync
 from ._core import errors
 from .cycles_process import SceneState
 
@@ -44,6 +44,7 @@ class SceneFile:
     name: str
     folder: tempfile.TemporaryDirectory
     settings: str
+    questions: str  # as scene_properties.collect_questions gives them: what is asked for changes with the scene
     note: str
     beside: dict[str, Any]  # what a .blend file does not hold
 
@@ -95,8 +96,9 @@ def _write(scene: bpy.types.Scene) -> SceneFile:
     context = bpy.context
     layer = context.view_layer if context.scene == scene and context.view_layer else scene.view_layers[0]
     layer.update()  # what scripts changed is only now told
-    settings = _describe_settings(scene)
     file = _written.get(scene.session_uid)
+    questions = scene_properties.collect_questions() if file is None else file.questions
+    settings = _describe_settings(scene, questions)
     if file is not None and file.settings == settings:
         return file
     try:
@@ -104,21 +106,21 @@ def _write(scene: bpy.types.Scene) -> SceneFile:
     except OSError as error:
         raise errors.NearError("The scene could not be handed to the second Blender ({reason}).", _ADVICE,
                                reason=error) from error
-    file = SceneFile(f"scene {next(_numbers)}", scene.name, folder, settings, cycles_loss.describe(scene),
+    file = SceneFile(f"scene {next(_numbers)}", scene.name, folder, settings, questions, cycles_loss.describe(scene),
                      {"painted": cycles_loss.collect_painted(), "devices": cycles_loss.describe_devices(),
                       "payloads": cycles_skins.list_payloads()})
     _written[scene.session_uid] = file
     return file
 
 
-def _describe_settings(scene: Any) -> str:
+def _describe_settings(scene: Any, questions: str) -> str:
     """What Cycles draws by and Blender does not tell about, or tells of every object at every F12 in a window."""
     data: Any = bpy.data
     owners = [scene, *scene.view_layers, *data.materials, *data.lights, *data.worlds]
     groups = [scene.render, getattr(scene, "cycles_curves", None), *scene.view_layers,
               *(getattr(owner, "cycles", None) for owner in owners)]
     return str([[_list_values(group) for group in groups if group is not None],
-                [_list_given(owner) for owner in (scene, *scene.view_layers)],
+                scene_properties.list_asked(scene, questions),
                 _list_looks(data.objects),
                 [_list_layers(layer.layer_collection) for layer in scene.view_layers],
                 cycles_loss.stamp_painted()])
@@ -131,12 +133,6 @@ def _list_values(group: Any) -> list[Any]:
                            if p.type in ("BOOLEAN", "INT", "FLOAT", "ENUM") and not getattr(p, "is_array", False)
                            and not p.identifier.startswith(_ASKED)]
     return [getattr(group, name) for name in _names_of[kind]]
-
-
-def _list_given(owner: Any) -> list[Any]:
-    """The properties that an artist has given it, which materials may ask for."""
-    return [(name, value if isinstance(value, (int, float, str)) else list(value)) for name, value in owner.items()
-            if isinstance(value, (int, float, str)) or type(value).__name__ == "IDPropertyArray"]
 
 
 def _list_looks(objects: Any) -> list[Any]:

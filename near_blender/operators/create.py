@@ -280,7 +280,7 @@ def create_from_photos(context: bpy.types.Context, shape: str, waits: bool, phot
 def name_source(context: bpy.types.Context, options: Any, job: Any) -> Any:
     """The object that an asset of photos has its shape of, as jobs.Creation takes its source; None where photos tell
     the shape, or it is gone. options: mesh_object and placement. job: as create_from_photos gives it."""
-    ob = context.scene.objects.get(options.mesh_object)
+    ob: Any = context.scene.objects.get(options.mesh_object)
     if ob is None:
         return None
     return partial(place.MeshSource.of, Reference.to_object(ob), job, options.placement == "BESIDE")

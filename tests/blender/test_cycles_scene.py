@@ -16,9 +16,28 @@ def scene():
     scene.collection.children.link(bpy.data.collections.new("Inner"))
     bpy.data.worlds.new("Other")
     bpy.data.materials.new("Clay")
+    ask(bpy.data.materials["Clay"])
+    scene["moving"] = 1.0
+    for frame in (1, 9):
+        scene["moving"] = float(frame)
+        scene.keyframe_insert('["moving"]', frame=frame)
     image = bpy.data.images.new("Painted", 2, 2)
     image.use_fake_user = True
     return scene
+
+
+def ask(material) -> None:
+    """Has a material ask for properties of scene and view layer."""
+    material.use_nodes = True
+    node = material.node_tree.nodes.new("ShaderNodeAttribute")
+    node.attribute_type, node.attribute_name = "VIEW_LAYER", "tint"
+    roughness = material.node_tree.nodes["Principled BSDF"].inputs["Roughness"]
+    for name in ("wetness", "moving"):
+        driven = roughness.driver_add("default_value").driver if name == "wetness" else material.driver_add(
+            "pass_index").driver
+        read = driven.variables.new()
+        read.targets[0].id_type, read.targets[0].id = "SCENE", bpy.context.scene
+        read.targets[0].data_path, driven.expression = f'["{name}"]', read.name
 
 
 def key() -> str:
@@ -45,8 +64,9 @@ CHANGES = {
         scene.view_layers[0], "material_override", bpy.data.materials["Clay"]),
     "modifier": lambda scene: bpy.data.objects["Cube"].modifiers.new("Bevel", "BEVEL"),
     "holdout": lambda scene: setattr(bpy.context.view_layer.layer_collection.children[0], "holdout", True),
-    "a number that an artist gave the scene": lambda scene: scene.__setitem__("wetness", 0.5),
-    "three of a view layer": lambda scene: scene.view_layers[0].__setitem__("tint", (1.0, 0.5, 0.0)),
+    "a number of the scene that a driver reads": lambda scene: scene.__setitem__("wetness", 0.5),
+    "three of a view layer that a material asks for": lambda scene: scene.view_layers[0].__setitem__(
+        "tint", (1.0, 0.5, 0.0)),
     "Cycles' bounces": lambda scene: setattr(scene.cycles, "max_bounces", 2),
     "Cycles' settings of a lamp": lambda scene: setattr(bpy.data.lights["Lamp"].cycles, "max_bounces", 2),
     "painted image": lambda scene: paint(),
@@ -57,7 +77,8 @@ POSES = {
     "lens": lambda scene: setattr(scene.camera.data, "lens", 20),
     "selection": lambda scene: bpy.data.objects["Cube"].select_set(False),
     "size": lambda scene: setattr(scene.render, "resolution_x", 99),
-    "frame": lambda scene: scene.frame_set(7),
+    "frame, by which a property that a driver reads changes": lambda scene: scene.frame_set(7),
+    "a number of the scene that nobody asks for": lambda scene: scene.__setitem__("written by an add-on", 0.5),
     "samples": lambda scene: setattr(scene.cycles, "samples", 7),
     "denoised as before": lambda scene: setattr(scene.cycles, "use_denoising", scene.cycles.use_denoising),
 }
