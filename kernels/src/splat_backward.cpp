@@ -130,7 +130,8 @@ struct alignas(64) Parts {
     }
     void write(const Batch& batch, int k, int64_t channels, float* row) const {
         const int64_t groups = (channels + LANES - 1) / LANES;
-        std::memcpy(row, features + k * groups, sizeof(float) * size_t(channels));
+        for (int64_t c = 0; c < channels; c += 4)  // what is written too far is written again
+            std::memcpy(row + c, reinterpret_cast<const float*>(features + k * groups) + c, sizeof(Quad));
         float* const extra = row + channels;
         float m[8] = {};
         for (int lane = 0; lane < LANES; ++lane) m[lane / PIXELS] += reinterpret_cast<const float*>(moments + k)[lane];
@@ -156,10 +157,11 @@ constexpr int AT_ONCE = 12;
 // Composites a batch into a unit: its hits, and what the loss gains by the first N channels.
 template <bool CLOSING, int N>
 void collect(Tile& tile, const Batch& batch, int unit, const Floats* losses, Hits& hits) {
-    Floats loss[N];
+    Floats alphas[BATCH], loss[N];
+    find_alphas<1>(tile, batch, unit, alphas);
     for (int c = 0; c < N; ++c) loss[c] = losses[c];
     int hit = 0;
-    composite<CLOSING, 1>(tile, batch, unit, [&](int k, Ints goes_on, Floats alpha, Floats taken, Floats weight) {
+    composite<CLOSING>(tile, batch, unit, alphas, [&](int k, Ints goes_on, Floats alpha, Floats taken, Floats weight) {
         const float* const color = batch.color[k];
         Floats gain[2] = {};  // two sums, so that neither waits for the other
         for (int c = 0; c < N; ++c) gain[c % 2] += loss[c] * color[c];
@@ -241,10 +243,10 @@ void walk_back(TileLosses& losses, Hits& hits, const Batch& batch, int unit, int
         const Floats alpha = hits.alpha[i], taken = hits.taken[i];
         Floats gain = hits.gain[i];
         if (CLOSING) gain = hits.weight[i] > 0.f ? gain : all(0.f);
-        gain += d_depth * batch.depth[k] - behind;
+        gain += d_depth * batch.depth[k];
         parts.depth[k] += d_depth * taken;
-        behind += alpha * gain;
-        hits.gain[i] = alpha < 0.99899f ? -taken * gain : all(0.f);  // of sigma; where alpha is clamped, none
+        hits.gain[i] = alpha < 0.99899f ? taken * (behind - gain) : all(0.f);  // of sigma; where alpha is clamped, none
+        behind = (1.f - alpha) * behind + alpha * gain;  // a single step from one hit to the next
     }
     losses.behind[unit] = behind;
     for (int64_t g = 0; g < groups; ++g)
@@ -303,13 +305,37 @@ int64_t walk_tile(const Bins<1, true>& bins, int64_t t, const float* features, c
     return begin + (last + 1) * BATCH < end ? begin + (last + 1) * BATCH : end;
 }
 
+// The sum of those rows from slot `begin` on that something has taken, of `width` floats; reads a vector beyond the last.
+inline void add_up(const float* rows, const bool* taken, int64_t begin, int64_t end, int64_t width, float* total) {
+    for (int64_t c = 0; c < width; c += LANES) {
+        Floats part = all(0.f);
+        for (int64_t s = begin; s < end; ++s)
+            if (taken[s]) part += load(rows + s * width + c);
+        std::memcpy(total + c, &part, sizeof part);
+    }
+}
+
+// Gives Gaussian i what its row holds. opacity: 0 where nothing has its gradient.
+inline void write(const Gradients& out, int64_t i, int64_t channels, const float* row, float opacity) {
+    float* const features = out.features + i * channels;
+    int64_t c = 0;
+    for (; c + 4 <= channels; c += 4) std::memcpy(features + c, row + c, sizeof(Quad));
+    for (; c < channels; ++c) features[c] = row[c];
+    const float* const extra = row + channels;
+    out.depth[i] = extra[DEPTH];
+    out.mean[2 * i] = extra[MEAN_X];
+    out.mean[2 * i + 1] = extra[MEAN_Y];
+    for (int k = 0; k < 3; ++k) out.conic[3 * i + k] = extra[CONIC_A + k];
+    out.opacity[i] = opacity > 0.f ? extra[OPACITY] / opacity : 0.f;
+}
+
 template <bool CLOSING>
 void rasterize_backward(const Projected& p, const float* features, const Losses& losses, const Gradients& out,
                         int64_t threads) {
     const int64_t channels = losses.channels, width = channels + EXTRA;
     const Bins<1, true> bins(p, features, channels, losses.width, losses.height, threads);
     if (bins.slot_count * width > 4 * ENTRIES_MAX) throw std::bad_alloc();
-    Buffer<float> rows(bins.slot_count * width);
+    Buffer<float> rows(bins.slot_count * width + LANES);
     Buffer<bool> taken(bins.slot_count);
     const int64_t others = thread_count(threads);
     parallel_chunks(threads, bins.tiles(), [&](int64_t t) {
@@ -325,16 +351,10 @@ void rasterize_backward(const Projected& p, const float* features, const Losses&
     });
     parallel_ranges(threads, p.count, 1024, [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; ++i) {
-            float total[MAX_CHANNELS + EXTRA] = {};
-            for (int64_t s = bins.slot_begin[i]; s < bins.slot_end[i]; ++s)
-                for (int64_t c = 0; taken[s] && c < width; ++c) total[c] += rows[s * width + c];
-            const float* extra = total + channels;
-            std::memcpy(out.features + i * channels, total, sizeof(float) * size_t(channels));
-            out.depth[i] = extra[DEPTH];
-            out.mean[2 * i] = extra[MEAN_X];
-            out.mean[2 * i + 1] = extra[MEAN_Y];
-            for (int c = 0; c < 3; ++c) out.conic[3 * i + c] = extra[CONIC_A + c];
-            out.opacity[i] = bins.slot_begin[i] < bins.slot_end[i] ? extra[OPACITY] / p.opacity[i] : 0.f;
+            const float opacity = bins.slot_begin[i] < bins.slot_end[i] ? p.opacity[i] : 0.f;
+            alignas(64) float total[MAX_CHANNELS + EXTRA + LANES];
+            add_up(rows.data, taken.data, bins.slot_begin[i], bins.slot_end[i], width, total);
+            write(out, i, channels, total, opacity);
         }
     });
 }

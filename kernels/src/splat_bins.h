@@ -1,207 +1,10 @@
 // From projected Gaussians to lists per tile: cull, sort by depth, scatter. The lists keep the depth order and do not
 // depend on the number of threads.
 #pragma once
-#include <cmath>
-#include <cstdint>
-#include <new>
-#include <utility>
-
-#include "memory.h"
-#include "splat_lanes.h"
-#include "threads.h"
+#include "splat_items.h"
 
 namespace near_kernels {
 namespace {
-
-constexpr float ALPHA_MIN = 1.f / 255.f;  // fainter contributions are skipped
-constexpr float LEVEL_MIN = -7.9943535f;  // its log2
-constexpr float TRANSMITTANCE_MIN = 1e-4f;  // a pixel stops before the Gaussian that would bring it here
-constexpr float CLOSED = 1.f / 6;  // a surface that lets no more through hides what lies behind it
-
-constexpr int64_t ENTRIES_MAX = int64_t(1) << 27;  // 512 MiB of lists: more is no picture but a mistake
-
-// Uninitialised memory that frees itself, one element longer than asked for.
-template <class T>
-class Buffer {
-public:
-    T* data = nullptr;
-    Buffer() = default;
-    explicit Buffer(int64_t count) { allocate(count); }
-    ~Buffer() {
-        if (data) return_memory(data, bytes_);
-    }
-    Buffer(const Buffer&) = delete;
-    void allocate(int64_t count) {
-        size_t bytes = sizeof(T) * size_t(count + 1);
-        data = static_cast<T*>(borrow_memory(bytes));
-        bytes_ = bytes;
-    }
-    void swap(Buffer& other) {
-        std::swap(data, other.data);
-        std::swap(bytes_, other.bytes_);
-    }
-    T& operator[](int64_t i) const { return data[i]; }
-
-private:
-    size_t bytes_ = 0;
-};
-
-// What kernels/splat.py calls a Projection, N rows each.
-struct Projected {
-    const float *mean, *conic, *depth;
-    const int32_t* radius;
-    const float* opacity;
-    int64_t count;
-    const float* occlusion_depth = nullptr;  // metres behind a Gaussian that closes a surface; null: none
-};
-
-// log2 of its alpha is a dx^2 + b dx dy + c dy^2 + level, which is the log2 of its opacity.
-struct alignas(32) Splat {
-    float x, y, a, b, c, level, depth;
-    float hidden;  // the depth from which it hides all where it closes a surface
-};
-
-// The ellipse in which a Gaussian reaches ALPHA_MIN, and a little for rounding; offsets from its mean. V: float, Floats.
-template <class V>
-struct Ellipse {
-    V tilt, square, narrowing, bend;  // at height y it lies at -tilt y -+ sqrt(square - narrowing y^2); is widest at -+bend
-
-    Ellipse(V a, V b, V c, V level) {
-        const V reach = (level - LEVEL_MIN) * 1.0001f + 1e-4f, product = 4.f * a * c;
-        const V determinant = higher(product - product * 2e-6f - b * b, product * 1e-7f), half = -0.5f / a;
-        tilt = -b * half;
-        square = 2.f * reach * half;
-        narrowing = determinant * half * half;
-        bend = -b * root(reach / (-c * determinant));
-    }
-    // Where the part between the heights `low` and `high` begins and ends; NaN where there is none.
-    void span(V low, V high, V& left, V& right) const {
-        const V at_left = lower(higher(bend, low), high), at_right = lower(higher(-bend, low), high);
-        left = -tilt * at_left - root(square - narrowing * at_left * at_left) - 0.01f;
-        right = -tilt * at_right + root(square - narrowing * at_right * at_right) + 0.01f;
-    }
-};
-
-inline bool all_finite(const float* values, int64_t count) {
-#if defined(__AVX512DQ__)
-    constexpr int NAN_OR_INFINITY = 0x99;
-    uint32_t found = 0;
-    for (int64_t i = 0; i < count; i += 16) {
-        const __mmask16 some = __mmask16(count - i < 16 ? (1u << (count - i)) - 1 : 0xffff);
-        found |= _mm512_mask_fpclass_ps_mask(some, _mm512_maskz_loadu_ps(some, values + i), NAN_OR_INFINITY);
-    }
-    return found == 0;
-#else
-    float zero[4] = {};
-    int64_t i = 0;
-    for (; i + 4 <= count; i += 4)
-        for (int k = 0; k < 4; ++k) zero[k] += values[i + k] - values[i + k];
-    for (; i < count; ++i) zero[0] += values[i] - values[i];
-    return zero[0] + zero[1] + zero[2] + zero[3] == 0;
-#endif
-}
-
-// Has a row come to the cache.
-inline void foresee(const float* row, int64_t count) {
-    for (int64_t i = 0; i < count; i += 16) __builtin_prefetch(row + i);
-    if (count) __builtin_prefetch(row + count - 1);
-}
-
-struct Span {  // of tiles, ends exclusive; none: a splat that touches no pixel
-    uint16_t x0, x1, y0, y1;
-
-    int64_t tiles() const { return int64_t(x1 - x0) * (y1 - y0); }
-};
-
-// Makes splats and their spans of LANES rows from `first` on, those below `end`, for a picture of width x height
-// samples, SIDE x SIDE a pixel. The span is empty where one cannot touch the picture or holds a value that is not finite.
-template <int SIDE>
-inline void make_splats(const Projected& p, int64_t first, int64_t end, int64_t width, int64_t height, Splat* splats,
-                        Span* spans) {
-    const int count = int(end - first < LANES ? end - first : LANES);
-    const int64_t ahead = first + 64 < p.count ? first + 64 : first;  // rows further, to come to the cache meanwhile
-    for (int64_t k = 0; k < 2 * LANES; k += 16) __builtin_prefetch(p.mean + 2 * ahead + k);
-    for (int64_t k = 0; k < 3 * LANES; k += 16) __builtin_prefetch(p.conic + 3 * ahead + k);
-    __builtin_prefetch(p.depth + ahead), __builtin_prefetch(p.radius + ahead), __builtin_prefetch(p.opacity + ahead);
-    alignas(64) float in[8][LANES] = {};
-    for (int k = 0; k < count; ++k) {
-        const int64_t i = first + k;
-        const float row[8] = {p.mean[2 * i], p.mean[2 * i + 1], p.conic[3 * i], p.conic[3 * i + 1], p.conic[3 * i + 2],
-                              p.radius[i] > 0 ? p.opacity[i] : 0.f, p.depth[i], 0.f};
-        for (int f = 0; f < 7; ++f) in[f][k] = row[f];
-    }
-    const Floats x = load(in[0]), y = load(in[1]), a = load(in[2]), b = load(in[3]), c = load(in[4]), o = load(in[5]);
-    const Floats determinant = a * c - b * b, total = x + y + o + load(in[6]) + a + b + c, level = log2_of(o);
-    const Ints usable = (o >= ALPHA_MIN) & (determinant > 0.f) & (a > 1e-30f) & (total - total == 0.f);
-    // The ellipse sigma = ln(255 opacity) is where alpha falls to 1/255; its half extents, and a little for rounding.
-    const Floats reach = 2.f * 0.69314718f * higher(level - LEVEL_MIN, all(0.f)) / determinant;
-    const Floats half_x = root(reach * c) * 1.0001f + 0.01f, half_y = root(reach * a) * 1.0001f + 0.01f;
-    // Column i of the samples lies FIRST to LAST behind i / SIDE; so do rows.
-    constexpr float FIRST = 0.5f - Samples<SIDE>::OUTER, LAST = SIDE == 1 ? 0.5f : Samples<SIDE>::OUTER;
-    const auto limit = [](Floats v, int64_t most) { return lower(higher(v, all(0.f)), all(float(most))); };
-    const auto begin = [&](Floats low, int64_t most) {  // rounded up
-        const Floats v = limit(float(SIDE) * (low - LAST), most);
-        return to_int(v) - Ints(to_float(to_int(v)) < v);
-    };
-    const auto beyond = [&](Floats high, int64_t most) { return to_int(limit(float(SIDE) * (high - FIRST) + 1.f, most)); };
-    Ints box[4] = {begin(x - half_x, width), beyond(x + half_x, width), begin(y - half_y, height),
-                   beyond(y + half_y, height)};
-    const Ints seen = usable & (box[0] < box[1]) & (box[2] < box[3]);
-    for (int f = 0; f < 4; ++f) box[f] = seen ? (f % 2 ? (box[f] - 1) / TILE + 1 : box[f] / TILE) : Ints{};
-    const Floats log2e = all(1.44269504f), scaled[4] = {-0.5f * log2e * a, -log2e * b, -0.5f * log2e * c, level};
-    for (int f = 0; f < 4; ++f) std::memcpy(in[f < 3 ? 2 + f : 5], &scaled[f], sizeof scaled[f]);
-    for (int k = 0; k < count; ++k) {
-        const float hidden = p.occlusion_depth ? in[6][k] + p.occlusion_depth[first + k] : 0.f;
-        splats[first + k] = {in[0][k], in[1][k], in[2][k], in[3][k], in[4][k], in[5][k], in[6][k], hidden};
-        spans[first + k] = {uint16_t(box[0][k]), uint16_t(box[1][k]), uint16_t(box[2][k]), uint16_t(box[3][k])};
-    }
-}
-
-// Stable counting sort: each(i, visit) calls visit(bucket, counts) for the buckets of item i of 0 .. count-1, where counts
-// is 0 for nothing at all; place(i, at, counts) hears where it goes in each. Sets begin[0 .. buckets]; allocate(total) is
-// called before the first place.
-template <class Each, class Allocate, class Place>
-inline void sort_into(int64_t threads, int64_t count, int64_t buckets, int64_t* begin, const Each& each,
-                      const Allocate& allocate, const Place& place) {
-    int64_t ranges = count / 16384 < 8 ? count / 16384 : 8;  // by itself each, and no other order for any number
-    ranges = thread_count(threads) < ranges ? thread_count(threads) : ranges;
-    const int64_t grain = ranges > 1 ? (count + ranges - 1) / ranges : count + 1;
-    if (ranges < 1) ranges = 1;
-    Buffer<uint32_t> next(ranges * buckets);
-    std::memset(next.data, 0, sizeof(uint32_t) * size_t(ranges * buckets));
-    parallel_ranges(threads, count, grain, [&](int64_t first, int64_t end) {
-        uint32_t* const counted = next.data + first / grain * buckets;
-        for (int64_t i = first; i < end; ++i)
-            each(i, [&](int64_t bucket, uint32_t counts) { counted[bucket] += counts; });
-    });
-    int64_t total = 0;
-    for (int64_t bucket = 0; bucket < buckets; ++bucket) {
-        begin[bucket] = total;
-        for (int64_t range = 0; range < ranges; ++range) {
-            const int64_t here = next[range * buckets + bucket];
-            next[range * buckets + bucket] = uint32_t(total);
-            total += here;
-        }
-    }
-    begin[buckets] = total;
-    allocate(total);
-    parallel_ranges(threads, count, grain, [&](int64_t first, int64_t end) {
-        uint32_t* const at = next.data + first / grain * buckets;
-        for (int64_t i = first; i < end; ++i)
-            each(i, [&](int64_t bucket, uint32_t counts) {
-                place(i, at[bucket], counts);
-                at[bucket] += counts;
-            });
-    });
-}
-
-// Order of floats as order of unsigned integers; -0 sorts as +0.
-inline uint32_t sortable(float value) {
-    uint32_t bits;
-    value += 0.f;
-    std::memcpy(&bits, &value, sizeof bits);
-    return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
-}
 
 // For a picture of width x height samples, SIDE x SIDE a pixel: the splats by row, and for tile t the rows
 // entries[tile_begin[t] .. tile_begin[t+1]) of those that touch it, in depth order; none where a feature is not finite.
@@ -212,26 +15,19 @@ class Bins {
 public:
     // features: a row of `channels` for each splat, or null.
     Bins(const Projected& p, const float* features, int64_t channels, int64_t width, int64_t height, int64_t threads)
-        : tiles_x((width + TILE - 1) / TILE), tiles_y((height + TILE - 1) / TILE), splats(p.count),
-          tile_begin(tiles_x * tiles_y), spans(p.count), items(p.count), other(p.count) {
-        order(gather(p, features, channels, width, height, threads), threads);
+        : tiles_x((width + TILE - 1) / TILE), tiles_y((height + TILE - 1) / TILE), splats(p.count + LANES),
+          tile_begin(tiles_x * tiles_y), spans(p.count + LANES), items(p.count), other(p.count), form(p, threads) {
+        gather(p, features, channels, width, height, threads);
+        order(threads);
         if (LINKED) make_room(p.count);
         sort_into(
             threads, count, tiles(), tile_begin.data,
-            [&](int64_t s, const auto& visit) { for_tiles(items[s], visit); },
+            [&](int64_t first, int64_t end, uint32_t* counts) { tally(first, end, counts); },
             [&](int64_t total) {
-                entries.allocate(entry_count = total);
-                if (LINKED) slot_of.allocate(total);
-            },
-            [&](int64_t s, uint32_t at, uint32_t counts) {
-                constexpr int64_t AHEAD = 16;
-                const uint32_t row = items[s].row;
-                uint32_t nowhere;  // a place is chosen, not branched on
-                *(counts ? &entries[at] : &nowhere) = row;
-                if (!LINKED) return;
-                __builtin_prefetch(&slot_end[items[s + AHEAD < count ? s + AHEAD : s].row], 1);
-                *(counts ? &slot_of[at] : &nowhere) = slot_end[row];
-                slot_end[row] += counts;
+                entry_count = total;
+                entries.allocate(total + RANGES);
+                if (LINKED) slot_of.allocate(total + RANGES);
+                return [&](int64_t first, int64_t end, uint32_t* at) { put(first, end, at); };
             });
     }
 
@@ -243,114 +39,177 @@ public:
     Buffer<uint32_t> entries, slot_of, slot_begin, slot_end;
 
 private:
-    struct Item {  // a splat that is seen
-        uint32_t key, row, place;  // its depth; which; the first tile << 2 | two rows << 1 | two columns, or MANY
-    };
-    static constexpr uint32_t MANY = ~0u;
-
-    uint32_t place_of(const Span& k) const {
-        const uint32_t columns = k.x1 - k.x0, rows = k.y1 - k.y0;
-        return columns > 2 || rows > 2 ? MANY : uint32_t(k.y0 * tiles_x + k.x0) << 2 | (rows - 1) << 1 | (columns - 1);
-    }
-
-    // Calls visit(tile, 1) for the tiles that a splat touches. Small ones call it four times, with 0 for what is none: how
-    // many tiles the next one touches is nothing that a processor could foretell.
-    template <class Visit>
-    void for_tiles(const Item& item, const Visit& visit) const {
-        if (item.place != MANY) {
-            const uint32_t wide = item.place & 1, high = item.place >> 1 & 1;
-            const int64_t first = item.place >> 2, second = first + high * tiles_x;
-            visit(first, 1u), visit(first + wide, wide), visit(second, high), visit(second + wide, wide & high);
-            return;
+    // Counts the tiles that items touch: small ones by where they begin and of what kind they are, which is one look each.
+    void tally(int64_t first, int64_t end, uint32_t* counts) const {
+        Buffer<uint32_t> kinds(16 * tiles());
+        std::memset(kinds.data, 0, sizeof(uint32_t) * size_t(16 * tiles()));
+        const Form own = form;
+        for (int64_t s = first; s < end; ++s) {
+            const uint32_t place = own.place(items[s]);
+            if (place != own.many()) ++kinds[place];
+            else for_many(own.row(items[s]), [=](int64_t tile) { ++counts[tile]; });
         }
-        const Span& k = spans[item.row];
-        if (k.y1 - k.y0 > 4 && k.x1 - k.x0 > 2) return for_tiles_exactly(k, splats[item.row], visit);
-        for (int64_t y = k.y0; y < k.y1; ++y)
-            for (int64_t x = k.x0; x < k.x1; ++x) visit(y * tiles_x + x, 1u);
+        for (int64_t t = 0; t < tiles(); ++t) {
+            uint32_t beyond[4] = {};  // of each column: of these rows or more
+            for (int y = 2; y >= 0; --y) {
+                const uint32_t* const row = &kinds[16 * t + 4 * y];
+                uint32_t more = 0;
+                for (int x = 2; x >= 0; --x) {
+                    more += row[x];
+                    beyond[x] += more;
+                    if (beyond[x]) counts[t + y * tiles_x + x] += beyond[x];
+                }
+            }
+        }
     }
 
-    // Without the corners of its box that its ellipse leaves out.
+    // Puts items into the lists of their tiles. Small ones into four or nine each, of which some are spare: how many tiles
+    // the next one touches is nothing that a processor could foretell.
+    void put(int64_t first, int64_t end, uint32_t* at) {
+        const Form own = form;
+        const int64_t across = tiles_x, none = tiles(), last = end - 1;
+        const uint64_t* const from = items.data;
+        uint32_t *const to = entries.data, *const slots = slot_of.data, *const ends = slot_end.data;
+        for (int64_t s = first; s < end; ++s) {
+            const uint32_t row = own.row(from[s]), place = own.place(from[s]);
+            if (LINKED) __builtin_prefetch(&ends[own.row(from[s + 16 < last ? s + 16 : last])], 1);
+            if (place == own.many()) {
+                put_many(row, at);
+                continue;
+            }
+            uint32_t slot = LINKED ? ends[row] : 0;
+            const auto add = [=, &slot](int64_t tile, uint32_t counts) {
+                const uint32_t here = at[tile];
+                to[here] = row;
+                if (LINKED) slots[here] = slot, slot += counts;
+                at[tile] = here + counts;
+            };
+            const int64_t tile = place >> 4;
+            const uint32_t columns = place & 3, rows = place >> 2 & 3;
+            const auto add_if = [&](bool some, int64_t y, int64_t x) {
+                add(some ? tile + y * across + x : none + 3 * y + x, some);
+            };
+            add(tile, 1);
+            add_if(columns > 0, 0, 1);
+            add_if(rows > 0, 1, 0);
+            add_if(columns > 0 && rows > 0, 1, 1);
+            if (columns > 1 || rows > 1) {
+                add_if(columns > 1, 0, 2);
+                add_if(columns > 1 && rows > 0, 1, 2);
+                add_if(rows > 1, 2, 0);
+                add_if(rows > 1 && columns > 0, 2, 1);
+                add_if(rows > 1 && columns > 1, 2, 2);
+            }
+            if (LINKED) ends[row] = slot;
+        }
+    }
+    // Apart, so that the loop above has all registers.
+    [[gnu::noinline]] void put_many(uint32_t row, uint32_t* at) {
+        for_many(row, [&](int64_t tile) {
+            if (LINKED) slot_of[at[tile]] = slot_end[row]++;
+            entries[at[tile]++] = row;
+        });
+    }
+
+    // Calls visit(tile) for the tiles that a splat touches, by its span.
+    template <class Visit>
+    void for_many(uint32_t row, const Visit& visit) const {
+        const Span& k = spans[row];
+        if (k.y1 - k.y0 > 4 && k.x1 - k.x0 > 2) return for_tiles_exactly(k, splats[row], visit);
+        for (int64_t y = k.y0; y < k.y1; ++y)
+            for (int64_t x = k.x0; x < k.x1; ++x) visit(y * tiles_x + x);
+    }
+
+    // Without the corners of its box that its ellipse leaves out; some rows of tiles at once.
     template <class Visit>
     void for_tiles_exactly(const Span& k, const Splat& s, const Visit& visit) const {
-        const Ellipse<float> ellipse(s.a, s.b, s.c, s.level);
+        const Ellipse<Floats> ellipse(all(s.a), all(s.b), all(s.c), all(s.level));
         constexpr float FIRST = 0.5f + Samples<SIDE>::low(0), LAST = 0.5f + Samples<SIDE>::high(TILE - 1);
         constexpr float STEP = float(TILE / SIDE);
-        for (int64_t y = k.y0; y < k.y1; ++y) {
-            float left, right;
-            ellipse.span(float(y) * STEP + FIRST - s.y - 0.01f, float(y) * STEP + LAST - s.y + 0.01f, left, right);
-            const float first = (left + s.x - LAST) / STEP, last = (right + s.x - FIRST) / STEP;
-            if (!(first <= float(k.x1) && last >= float(k.x0))) continue;  // or NaN
-            const int64_t x0 = first <= float(k.x0) ? k.x0 : int64_t(std::ceil(first));
-            const int64_t x1 = last >= float(k.x1) ? k.x1 : int64_t(last) + 1;
-            for (int64_t x = x0; x < x1 && x < k.x1; ++x) visit(y * tiles_x + x, 1u);
+        for (int64_t y = k.y0; y < k.y1; y += LANES) {
+            const Floats top = (float(y) + ORDINALS) * STEP - s.y;
+            Floats left, right;
+            ellipse.span(top + (FIRST - 0.01f), top + (LAST + 0.01f), left, right);
+            const Floats first = (left + (s.x - LAST)) / STEP, last = (right + (s.x - FIRST)) / STEP;
+            const Ints met = (first <= float(k.x1)) & (last >= float(k.x0));  // not where it is NaN
+            const auto limit = [&](Floats v) { return lower(higher(v, all(k.x0)), all(k.x1)); };
+            const Floats from = limit(first), to = limit(last + 1.f);
+            const Ints begin = to_int(from) - Ints(to_float(to_int(from)) < from), beyond = met ? to_int(to) : Ints{};
+            const int64_t rows = k.y1 - y < LANES ? k.y1 - y : LANES;
+            for (int64_t row = 0; row < rows; ++row)
+                for (int64_t x = begin[row]; x < beyond[row]; ++x) visit((y + row) * tiles_x + x);
         }
     }
 
-    struct Keys {  // of depth: the least and the largest
-        uint32_t low = ~0u, high = 0;
-
-        void take(const Keys& other) {
-            low = other.low < low ? other.low : low;
-            high = other.high > high ? other.high : high;
-        }
-    };
-
     // Makes the splats, and items of those that are seen.
-    Keys gather(const Projected& p, const float* features, int64_t channels, int64_t width, int64_t height,
+    void gather(const Projected& p, const float* features, int64_t channels, int64_t width, int64_t height,
                 int64_t threads) {
         constexpr int64_t GRAIN = 2048;
         struct Range {
             int64_t seen, tiles;
-            Keys keys;
         };
         const int64_t ranges = (p.count + GRAIN - 1) / GRAIN;
         Buffer<Range> found(ranges);
         parallel_ranges(threads, p.count, GRAIN, [&](int64_t begin, int64_t end) {
-            for (int64_t i = begin; i < end; i += LANES)
-                make_splats<SIDE>(p, i, end, width, height, splats.data, spans.data);
-            Range range{0, 0, {}};
-            for (int64_t i = begin; i < end; ++i) {
-                if (spans[i].x0 == spans[i].x1) continue;
-                if (features) foresee(features + (i + 32 < p.count ? i + 32 : i) * channels, channels);
-                if (features && !all_finite(features + i * channels, channels)) {
-                    spans[i] = {};
-                    continue;
+            const Form own = form;
+            uint64_t* to = items.data + begin;
+            Ints tiles = {};
+            for (int64_t i = begin; i < end; i += LANES) {
+                const Made made = make_splats<SIDE>(p, i, width, height, splats.data);
+                if (LINKED || any(Ints(made.place >= own.many()))) store_pairs(made.columns, made.rows, spans.data + i);
+                uint32_t seen = made.seen;
+                if (features) seen = leave_out(features + i * channels, i, end, channels, seen);
+                for (; seen; seen &= seen - 1) {
+                    const int k = __builtin_ctz(seen);
+                    *to++ = own.item(sortable(p.depth[i + k]), made.place[k], i + k);
                 }
-                const uint32_t key = sortable(splats[i].depth);
-                items[begin + range.seen++] = {key, uint32_t(i), place_of(spans[i])};
-                range.keys.take({key, key});
-                range.tiles += spans[i].tiles();
+                tiles = lower(tiles + made.tiles, Ints{} + 2 * ENTRIES_MAX);  // which would be too many anyway
             }
+            Range range{to - items.data - begin, 0};
+            for (int k = 0; k < LANES; ++k) range.tiles += tiles[k];
             found[begin / GRAIN] = range;
         });
         int64_t total = 0;
-        Keys keys;
         for (int64_t range = 0; range < ranges; ++range) {
             const int64_t from = range * GRAIN, seen = found[range].seen;
-            if (count < from) std::memmove(items.data + count, items.data + from, sizeof(Item) * size_t(seen));
+            if (count < from) std::memmove(items.data + count, items.data + from, sizeof(uint64_t) * size_t(seen));
             count += seen;
             total += found[range].tiles;
-            keys.take(found[range].keys);
         }
         if (total > ENTRIES_MAX) throw std::bad_alloc();
-        return keys;
+    }
+
+    // Of up to LANES rows those that are seen, without what has a feature that is not finite.
+    uint32_t leave_out(const float* features, int64_t first, int64_t end, int64_t channels, uint32_t seen) {
+        const int64_t rows = end - first < LANES ? end - first : LANES;
+        const int64_t ahead = end - first > 3 * LANES ? 2 * LANES : 0;
+        foresee(features + ahead * channels, LANES * channels);
+        if (all_finite(features, rows * channels)) return seen;
+        for (int64_t k = 0; k < rows; ++k)
+            if (!all_finite(features + k * channels, channels)) seen &= ~(1u << k), spans[first + k] = {};
+        return seen;
     }
 
     // Radix sort by as many bits as the keys differ in.
-    void order(const Keys& keys, int64_t threads) {
-        const uint32_t low = keys.low, high = keys.high;
-        int bits = 0;
-        while (low < high && bits < 32 && (high - low) >> bits) ++bits;
-        const int passes = (bits + 11) / 12, digit = passes ? (bits + passes - 1) / passes : 0;
+    void order(int64_t threads) {
+        const int most = count > 300'000 ? 8 : 12;  // bits of a digit: so many ends of lists are to be in the cache
+        const int passes = (form.key_bits + most - 1) / most, digit = passes ? (form.key_bits + passes - 1) / passes : 0;
         Buffer<int64_t> begin(int64_t(1) << digit);
-        for (int shift = 0; shift < bits; shift += digit) {
-            const Item* const from = items.data;
-            Item* const to = other.data;
-            const auto each = [=](int64_t i, const auto& visit) {
-                visit(((from[i].key - low) >> shift) & ((1u << digit) - 1), 1u);
-            };
-            sort_into(threads, count, int64_t(1) << digit, begin.data, each, [](int64_t) {},
-                      [=](int64_t i, uint32_t at, uint32_t) { to[at] = from[i]; });
+        for (int pass = 0; pass < passes; ++pass) {
+            const int shift = form.row_bits + form.place_bits + pass * digit;
+            const uint32_t mask = (1u << digit) - 1;
+            const uint64_t* const from = items.data;
+            uint64_t* const to = other.data;
+            sort_into(
+                threads, count, int64_t(1) << digit, begin.data,
+                [=](int64_t first, int64_t end, uint32_t* counts) {
+                    for (int64_t i = first; i < end; ++i) ++counts[uint32_t(from[i] >> shift) & mask];
+                },
+                [=](int64_t) {
+                    return [=](int64_t first, int64_t end, uint32_t* at) {
+                        for (int64_t i = first; i < end; ++i) to[at[uint32_t(from[i] >> shift) & mask]++] = from[i];
+                    };
+                });
             items.swap(other);
         }
     }
@@ -367,8 +226,10 @@ private:
         slot_count = total;
     }
 
+    Lookout lookout;
     Buffer<Span> spans;
-    Buffer<Item> items, other;
+    Buffer<uint64_t> items, other;
+    Form form;
 };
 
 }  // namespace

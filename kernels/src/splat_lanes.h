@@ -62,10 +62,40 @@ inline Floats join(const Quad* q) {
 #endif
 }
 
-constexpr int TILE = 16;
+// What two turned fours hold of each of LANES rows, side by side: 8 floats a row.
+template <int PART = 0>
+inline void store_rows(const Floats* low, const Floats* high, float* to) {
+    typedef float Octet __attribute__((vector_size(32)));
+    constexpr int AT = 4 * PART, N = LANES + AT;
+    for (int i = 0; i < 4; ++i) {
+        const Octet row = __builtin_shufflevector(low[i], high[i], AT, AT + 1, AT + 2, AT + 3, N, N + 1, N + 2, N + 3);
+        std::memcpy(to + 8 * (AT + i), &row, sizeof row);
+    }
+    if constexpr (AT + 4 < LANES) store_rows<PART + 1>(low, high, to);
+}
+
+// Pairs of integers.
+inline void store_pairs(Ints first, Ints second, void* to) {
+#if defined(__AVX512F__)
+    const Ints pairs[2] = {
+        __builtin_shufflevector(first, second, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23),
+        __builtin_shufflevector(first, second, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)};
+#else
+    const Ints pairs[2] = {__builtin_shufflevector(first, second, 0, 8, 1, 9, 2, 10, 3, 11),
+                           __builtin_shufflevector(first, second, 4, 12, 5, 13, 6, 14, 7, 15)};
+#endif
+    std::memcpy(to, pairs, sizeof pairs);
+}
+
+constexpr int TILE_BITS = 4, TILE = 1 << TILE_BITS;
 constexpr int UNITS = TILE * TILE / LANES;  // numbered in memory order
 constexpr int COLUMNS = 4, HIGH = LANES / 4, STRIPS = TILE / HIGH;  // units side by side; samples, units one above another
 
+#if defined(__AVX512F__)
+constexpr Floats ORDINALS = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+#else
+constexpr Floats ORDINALS = {0, 1, 2, 3, 4, 5, 6, 7};
+#endif
 inline Floats all(float value) { return Floats{} + value; }
 
 // Where sample (x, y) of a tile lies in a tile's array.

@@ -43,24 +43,21 @@ struct alignas(64) Pixels {
 
     static int64_t stride(int64_t channels) { return TILE * channels + 16; }  // a row may be written a little too far
 
-    // One sample a pixel: a tile that is composited to its end.
-    void take(const Tile& tile, Sums& sums, int64_t channels, const float* background) {
-        for (int unit = 0; unit < UNITS; ++unit) {
-            const int block = unit * LANES / 16, x = block % 4 * 4, y = block / 4 * 4 + unit * LANES % 16 / 4;
-            const Floats through = tile.transmittance[unit], taken = 1.f - through;
-            const Floats mean = tile.depth[unit] / higher(taken, all(1e-10f));
-            put(taken, alpha + y * TILE + x, TILE);
-            put(mean, depth + y * TILE + x, TILE);
-            Floats* const planes = sums.of + unit * channels;
-            for (int64_t c = 0; background && c < channels; ++c) planes[c] += through * background[c];
-            // Four channels at a time, the last first: what is written too far is written again.
-            float* const pixels = image + y * stride(channels) + x * channels;
-            for (int64_t c = (channels - 1) & ~3; c >= 0; c -= 4) {
-                Floats four[4];
-                std::memcpy(four, planes + c, sizeof four);
-                turn(four);
-                for (int i = 0; i < 4; ++i) put(four[i], pixels + i * channels + c, stride(channels));
-            }
+    // One sample a pixel: a unit that is composited to its end, and its channels' sums.
+    inline void take(const Tile& tile, int unit, Floats* planes, int64_t channels, const float* background) {
+        const int block = unit * LANES / 16, x = block % 4 * 4, y = block / 4 * 4 + unit * LANES % 16 / 4;
+        const Floats through = tile.transmittance[unit], taken = 1.f - through;
+        const Floats mean = tile.depth[unit] / higher(taken, all(1e-10f));
+        put(taken, alpha + y * TILE + x, TILE);
+        put(mean, depth + y * TILE + x, TILE);
+        for (int64_t c = 0; background && c < channels; ++c) planes[c] += through * background[c];
+        // Four channels at a time, the last first: what is written too far is written again.
+        float* const pixels = image + y * stride(channels) + x * channels;
+        for (int64_t c = (channels - 1) & ~3; c >= 0; c -= 4) {
+            Floats four[4];
+            std::memcpy(four, planes + c, sizeof four);
+            turn(four);
+            for (int i = 0; i < 4; ++i) put(four[i], pixels + i * channels + c, stride(channels));
         }
     }
 
@@ -168,16 +165,26 @@ constexpr auto list_adders(std::integer_sequence<int, N...>) {
 }
 constexpr auto ADDERS = list_adders(std::make_integer_sequence<int, AT_ONCE>());  // of 1, 2, 3, ... channels
 
+// Where a unit's sums of all channels come from and go to: into the tile's, unless it is new or done.
+struct Way {
+    bool fresh;      // no batch before this one
+    Pixels* pixels;  // of a unit that no batch comes to any more; else null
+    const float* background;
+};
+
 // Composites a batch into a unit and its sums of N channels, all of them, which stay in registers.
 template <bool CLOSING, int SIDE, int N>
-void composite_all(Tile& tile, const Batch& batch, int unit, Floats* sums) {
-    Floats total[N];
-    for (int c = 0; c < N; ++c) total[c] = sums[c];
-    composite<CLOSING, SIDE>(tile, batch, unit, [&](int k, Ints, Floats, Floats, Floats weight) {
-        const float* const color = batch.color[k];
-        for (int c = 0; c < N; ++c) total[c] += weight * color[c];
-    });
-    for (int c = 0; c < N; ++c) sums[c] = total[c];
+void composite_all(Tile& tile, const Batch& batch, int unit, Floats* sums, const Way& way) {
+    Floats alphas[BATCH], total[(N + 3) & ~3];
+    if (batch.listed[unit]) find_alphas<SIDE>(tile, batch, unit, alphas);
+    for (int c = 0; c < ((N + 3) & ~3); ++c) total[c] = way.fresh || c >= N ? all(0.f) : sums[c];
+    if (batch.listed[unit])
+        composite<CLOSING>(tile, batch, unit, alphas, [&](int k, Ints, Floats, Floats, Floats weight) {
+            const float* const color = batch.color[k];
+            for (int c = 0; c < N; ++c) total[c] += weight * color[c];
+        });
+    if (SIDE == 1 && way.pixels) way.pixels->take(tile, unit, total, N, way.background);
+    else for (int c = 0; c < N; ++c) sums[c] = total[c];
 }
 
 template <bool CLOSING, int SIDE, int... N>
@@ -187,18 +194,22 @@ constexpr auto list_compositors(std::integer_sequence<int, N...>) {
 
 // Composites a batch into a unit and its sums.
 template <bool CLOSING, int SIDE>
-void draw_unit(Tile& tile, const Batch& batch, Shares& shares, int unit, Floats* sums, int64_t channels) {
+void draw_unit(Tile& tile, const Batch& batch, Shares& shares, int unit, Floats* sums, int64_t channels, const Way& way) {
     constexpr auto COMPOSITORS = list_compositors<CLOSING, SIDE>(std::make_integer_sequence<int, FUSED>());
-    if (channels <= FUSED) return COMPOSITORS[channels - 1](tile, batch, unit, sums);
-    int n = 0;
-    composite<CLOSING, SIDE>(tile, batch, unit, [&](int k, Ints, Floats, Floats taken, Floats weight) {
-        shares.weight[n] = weight;
-        shares.color[n] = batch.color[k];
-        n += any(taken > 0.f);
-    });
-    shares.count = n;
-    for (int64_t c = 0; c < channels; c += AT_ONCE)
-        ADDERS[(channels - c < AT_ONCE ? channels - c : AT_ONCE) - 1](sums + c, shares, c);
+    if (channels <= FUSED) return COMPOSITORS[channels - 1](tile, batch, unit, sums, way);
+    if (way.fresh) std::memset(static_cast<void*>(sums), 0, sizeof(Floats) * size_t(channels));
+    if (batch.listed[unit]) {
+        int n = 0;
+        composite<CLOSING, SIDE>(tile, batch, unit, [&](int k, Ints, Floats, Floats taken, Floats weight) {
+            shares.weight[n] = weight;
+            shares.color[n] = batch.color[k];
+            n += any(taken > 0.f);
+        });
+        shares.count = n;
+        for (int64_t c = 0; c < channels; c += AT_ONCE)
+            ADDERS[(channels - c < AT_ONCE ? channels - c : AT_ONCE) - 1](sums + c, shares, c);
+    }
+    if (SIDE == 1 && way.pixels) way.pixels->take(tile, unit, sums, channels, way.background);
 }
 
 // What a thread draws in one go: some tiles that splats reach, and as many of the empty ones as come to these. Memory is
@@ -211,23 +222,28 @@ public:
 
     // Of lists of tiles, `empty` of which nothing reaches.
     void draw(const int32_t* tiles, int64_t count, const int32_t* empty, int64_t empty_count) {
-        const int64_t empty_rows = empty_count * TILE, steps = count * TILE;
-        int64_t written = 0, step = 0;
-        Place before{};
+        const int64_t empty_rows = empty_count * TILE;
+        int64_t written = 0, first = 0, last = 0;  // rows of empty ones: until now, before and after a tile
+        Place before{}, blank{};
+        const auto write_empties = [&](int64_t end) {
+            for (; written < end; ++written) {
+                if (written % TILE == 0) blank = find(empty[written / TILE]);
+                write_empty(blank, int(written % TILE));
+            }
+        };
         const auto go_on = [&](int row) {
             write(before, row);
-            for (const int64_t end = ++step * empty_rows / steps; written < end; ++written)
-                write_empty(find(empty[written / TILE]), int(written % TILE));
+            write_empties(first + (last - first) * (row + 1) / TILE);
         };
         for (int64_t i = 0; i < count; ++i) {
             const Place place = find(tiles[i]);
+            first = last, last = (i + 1) * empty_rows / count;
             compose(tiles[i], place, go_on);
-            if (SIDE == 1) pixels_.take(tile_, sums_, canvas_.channels, canvas_.background);
+            if (SIDE == 1) before = place, written_ = !written_;
             else canvas_.fill_means(tile_, sums_, place.left, place.top, place.columns, place.rows);
-            if (SIDE == 1) before = place;
         }
         for (int row = 0; row < TILE; ++row) write(before, row);
-        for (; written < empty_rows; ++written) write_empty(find(empty[written / TILE]), int(written % TILE));
+        write_empties(empty_rows);
         canvas_.settle();
     }
 
@@ -235,8 +251,8 @@ private:
     struct Place {
         int left, top, columns, rows;  // samples: where a tile begins, and how many of it are the picture's
     };
-    Place find(int64_t t) const {
-        const int left = int(t % bins_.tiles_x) * TILE, top = int(t / bins_.tiles_x) * TILE;
+    Place find(int32_t t) const {
+        const int32_t across = int32_t(bins_.tiles_x), left = t % across * TILE, top = t / across * TILE;
         const int64_t columns = SIDE * canvas_.width - left, rows = SIDE * canvas_.height - top;
         return {left, top, int(columns < TILE ? columns : TILE), int(rows < TILE ? rows : TILE)};
     }
@@ -245,24 +261,30 @@ private:
     template <class GoOn>
     void compose(int64_t t, const Place& place, const GoOn& go_on) {
         const int64_t channels = canvas_.channels, begin = bins_.tile_begin[t], end = bins_.tile_begin[t + 1];
+        Pixels* const pixels = &pixels_[!written_];
         tile_.template reset<SIDE>(place.columns, place.rows);
-        std::memset(static_cast<void*>(sums_.of), 0, sizeof(Floats) * size_t(UNITS * channels));
+        bool done = false;
         for (int64_t e = begin; e < end && tile_.live; e += BATCH) {
             batch_.stage(bins_, e, end, place.left, place.top, features_, channels, tile_.live);
+            done = SIDE == 1 && e + BATCH >= end;
+            const Way way{e == begin, done ? pixels : nullptr, canvas_.background};
             for (int unit = 0; unit < UNITS; ++unit) {
                 batch_.foresee(bins_, e + BATCH, unit, features_, channels);
-                if (batch_.listed[unit])
-                    draw_unit<CLOSING, SIDE>(tile_, batch_, shares_, unit, sums_.of + unit * channels, channels);
+                if (batch_.listed[unit] || way.fresh || done)
+                    draw_unit<CLOSING, SIDE>(tile_, batch_, shares_, unit, sums_.of + unit * channels, channels, way);
                 if (e == begin && unit % (UNITS / TILE) == 0) go_on(unit / (UNITS / TILE));
             }
         }
+        for (int unit = 0; SIDE == 1 && !done && unit < UNITS; ++unit)  // all pixels have stopped before the last batch
+            pixels->take(tile_, unit, sums_.of + unit * channels, channels, canvas_.background);
     }
 
     void write(const Place& place, int row) const {
+        const Pixels& pixels = pixels_[written_];
         if (row < place.rows)
             canvas_.write(place.left, place.top + row, place.columns,
-                          pixels_.image + row * Pixels::stride(canvas_.channels), pixels_.alpha + row * TILE,
-                          pixels_.depth + row * TILE);
+                          pixels.image + row * Pixels::stride(canvas_.channels), pixels.alpha + row * TILE,
+                          pixels.depth + row * TILE);
     }
     void write_empty(const Place& place, int row) const {
         if (row < place.rows / SIDE)
@@ -276,7 +298,8 @@ private:
     Sums sums_;
     Batch batch_;
     Shares shares_;
-    Pixels pixels_;
+    Pixels pixels_[2];      // of the tile that is composited, and
+    bool written_ = false;  // which one's are being written
 };
 
 template <bool CLOSING, int SIDE>

@@ -89,10 +89,10 @@ struct alignas(64) Batch {
     // tiles follow each other: beyond a tile's lies the next one's. In parts, so that memory works beside each unit's work.
     template <int SIDE, bool LINKED>
     void foresee(const Bins<SIDE, LINKED>& bins, int64_t begin, int unit, const float* features, int64_t channels) const {
-        int64_t end = begin + count * (unit + 1) / UNITS;
-        end = end < bins.entry_count ? end : bins.entry_count;
-        for (int64_t e = begin + count * unit / UNITS; e < end; ++e) {
-            const int64_t row = bins.entries[e];
+        const int64_t part = (count + UNITS - 1) / UNITS, rest = bins.entry_count - begin, most = count < rest ? count : rest;
+        const int64_t end = part * (unit + 1) < most ? part * (unit + 1) : most;
+        for (int64_t e = part * unit; e < end; ++e) {
+            const int64_t row = bins.entries[begin + e];
             __builtin_prefetch(&bins.splats[row]);
             near_kernels::foresee(features + row * channels, channels);
         }
@@ -135,8 +135,10 @@ private:
 };
 
 // Alphas of what a unit's list has, 0 where a splat reaches nothing: a team side by side, up to the end of the last one.
-inline void find_alphas(const Batch& batch, int unit, Floats x, Floats y, Floats* alphas) {
+template <int SIDE>
+inline void find_alphas(const Tile& tile, const Batch& batch, int unit, Floats* alphas) {
     constexpr float LEVEL_MAX = -1.4434169e-3f;  // log2 of 0.999, the most that a splat takes
+    const Floats x = tile.x[unit], y = load(SAMPLES<SIDE>.y + unit * LANES);
     for (int i = 0; i < batch.listed[unit]; i += TEAM) {
         Floats level[TEAM], alpha[TEAM];
         for (int j = 0; j < TEAM; ++j) {
@@ -150,18 +152,16 @@ inline void find_alphas(const Batch& batch, int unit, Floats x, Floats y, Floats
     }
 }
 
-// Composites a batch into a unit: visit(k, goes_on, alpha, taken, weight) for each splat k that is listed. goes_on: which
+// Composites a batch into a unit by its alphas: visit(k, goes_on, alpha, taken, weight) for each splat k that is listed. goes_on: which
 // pixels do not stop before it; alpha, 0 where it reaches nothing; taken: what it takes of the light from behind, 0 where
 // a pixel has stopped; weight: how much of that it shows, all unless it lies behind a surface that is CLOSED.
 //
-// First all alphas, then what they take: a processor looks some hundred instructions ahead, which are many splats' of one
+// First all alphas, before anything is in registers, then what they take: a processor looks some hundred instructions ahead, which are many splats' of one
 // step, and too few of all. From one splat's light to the next one's it is a product and a difference. What is left where a
 // pixel has stopped only falls, so that it takes nothing more: nothing branches there.
-template <bool CLOSING, int SIDE, class Visit>
-inline void composite(Tile& tile, const Batch& batch, int unit, const Visit& visit) {
-    const Floats x = tile.x[unit], y = load(SAMPLES<SIDE>.y + unit * LANES);
-    Floats alphas[BATCH];
-    find_alphas(batch, unit, x, y, alphas);
+template <bool CLOSING, class Visit>
+inline void composite(Tile& tile, const Batch& batch, int unit, const Floats* alphas, const Visit& visit) {
+    const Floats x = tile.x[unit];
     Floats kept = tile.transmittance[unit], light = x < FAR ? kept : all(0.f);
     Floats depth = tile.depth[unit], hidden = tile.hidden[unit];
     for (int i = 0; i < batch.listed[unit]; ++i) {
@@ -183,6 +183,13 @@ inline void composite(Tile& tile, const Batch& batch, int unit, const Visit& vis
     if (!any(goes_on)) tile.live &= ~(1u << unit);
     tile.x[unit] = goes_on ? x : all(FAR);
     tile.transmittance[unit] = kept, tile.depth[unit] = depth, tile.hidden[unit] = hidden;
+}
+
+template <bool CLOSING, int SIDE, class Visit>
+inline void composite(Tile& tile, const Batch& batch, int unit, const Visit& visit) {
+    Floats alphas[BATCH];
+    find_alphas<SIDE>(tile, batch, unit, alphas);
+    composite<CLOSING>(tile, batch, unit, alphas, visit);
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "threads.h"
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <exception>
 #include <mutex>
@@ -8,6 +9,9 @@
 
 #if defined(__linux__)
 #include <sched.h>
+#endif
+#if defined(__x86_64__)
+#include <immintrin.h>
 #endif
 #if !defined(_WIN32)
 #include <pthread.h>
@@ -36,6 +40,25 @@ struct Job {
 };
 
 thread_local bool inside = false;  // this thread is running a chunk
+std::atomic<int> lookouts{0};
+
+// Until ready(), or until a moment is over.
+template <class Ready>
+void look_out(const Ready& ready) {
+    constexpr std::chrono::microseconds MOMENT{100};
+    if (!lookouts.load(std::memory_order_relaxed) || ready()) return;
+    const auto end = std::chrono::steady_clock::now() + MOMENT;
+    do {
+        for (int i = 0; i < 16; ++i) {
+            if (ready()) return;
+#if defined(__x86_64__)
+            _mm_pause();
+#elif defined(__aarch64__)
+            __asm__ __volatile__("yield");
+#endif
+        }
+    } while (lookouts.load(std::memory_order_relaxed) && std::chrono::steady_clock::now() < end);
+}
 
 class Pool {
 public:
@@ -54,6 +77,9 @@ public:
         std::unique_lock<std::mutex> lock(state_);
         wanted_ = 0;
         job_ = nullptr;
+        lock.unlock();
+        look_out([this] { return busy_ == 0; });
+        lock.lock();
         done_.wait(lock, [this] { return busy_ == 0; });
     }
 
@@ -62,6 +88,9 @@ private:
         inside = true;
         std::unique_lock<std::mutex> lock(state_);
         for (;;) {
+            lock.unlock();
+            look_out([this] { return wanted_ > 0; });
+            lock.lock();
             wake_.wait(lock, [this] { return wanted_ > 0; });
             --wanted_;
             ++busy_;
@@ -76,7 +105,8 @@ private:
     std::mutex entry_, state_;
     std::condition_variable wake_, done_;
     Job* job_ = nullptr;
-    int64_t size_ = 0, wanted_ = 0, busy_ = 0;
+    int64_t size_ = 0;
+    std::atomic<int64_t> wanted_{0}, busy_{0};  // written under the lock
 };
 
 // Never destroyed: its threads may still sleep in it when the process ends. A forked child has none of them and starts
@@ -96,6 +126,9 @@ Pool& the_pool() {
 }
 
 }  // namespace
+
+Lookout::Lookout() { ++lookouts; }
+Lookout::~Lookout() { --lookouts; }
 
 int64_t thread_count(int64_t threads) {
     if (threads > 0) return threads;

@@ -13,6 +13,15 @@ int64_t thread_count(int64_t threads);
 // serially.
 void run_chunks(int64_t threads, int64_t chunks, void (*task)(void* context, int64_t chunk), void* context);
 
+// While one lives, threads that have done their part of a call look out for the next one, for a moment, before they
+// sleep: to wake one can take as long as a short call.
+class Lookout {
+public:
+    Lookout();
+    ~Lookout();
+    Lookout(const Lookout&) = delete;
+};
+
 // Calls body(chunk) for chunk = 0 .. chunks-1.
 template <class Body>
 static inline void parallel_chunks(int64_t threads, int64_t chunks, const Body& body) {
