@@ -118,7 +118,7 @@ def steps():
         told = photos.get_open(number)
         if number:
             told.path, told.use = str(OUT / NAME), False
-        told.view, told.reads_fov = view, reads
+        told.view, told.reads_fov, told.orthographic = view, reads, view == "ANGLES"
     photos.get_open(2).camera = "Camera"
     photos.redraw()
     yield 1.0
