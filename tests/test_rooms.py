@@ -31,8 +31,8 @@ TOGETHER = {"attacks/test_bad_input", "attacks/test_execution", "attacks/test_hu
             "blender/test_faults", "blender/test_registration", "blender/test_same_pixels", "blender/test_scenes",
             "commands/test_help", "gui/test_bake", "gui/test_behind", "gui/test_composed", "gui/test_creation",
             "gui/test_draft", "gui/test_dropped", "gui/test_farm", "gui/test_gone", "gui/test_killed",
-            "gui/test_language", "gui/test_matte", "gui/test_photos", "gui/test_pose", "gui/test_showcase",
-            "gui/test_start", "gui/test_still", "gui/test_window", "kernels/test_determinism",
+            "gui/test_language", "gui/test_matte", "gui/test_photos", "gui/test_pose", "gui/test_several",
+            "gui/test_showcase", "gui/test_start", "gui/test_still", "gui/test_window", "kernels/test_determinism",
             "render/test_determinism", "test_build", "test_docs", "test_rooms"}
 
 

@@ -75,7 +75,9 @@ def script():
     yield 0.5
     ob = bpy.context.view_layer.objects.active
     events["asset"] = payload.find_payload(ob) is not None
-    asset = payload.decode_asset(ob)
+    asset, cube = payload.decode_asset(ob), bpy.data.objects["Cube"]
+    apart = np.abs(np.array(ob.matrix_world) - np.array(cube.matrix_world)).max()
+    events["stands_for"] = cube.hide_get() and cube.hide_render and bool(apart < 1e-4)
     truth = bpy.context.scene.camera.matrix_world
     found = np.array(asset.camera["matrix_world"])[:3, :3]
     turn = (np.array(truth.to_3x3()).T @ found)

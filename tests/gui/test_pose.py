@@ -14,7 +14,7 @@ def test_the_pose_is_shown_turned_and_given_back(events):
 
 
 def test_what_is_accepted_is_painted_from_there(events):
-    assert events["asset"] and "NeAR Pose" not in events["images"]
+    assert events["asset"] and events["stands_for"] and "NeAR Pose" not in events["images"]
     # a block is the same from behind, and nothing tells which way it is up
     assert min(events["degrees"], abs(180 - events["degrees"])) < 6
 
