@@ -6,8 +6,8 @@ import errno
 import io
 import json
 import os
+import secrets
 import stat
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -26,9 +26,11 @@ def writing(path: str | Path) -> Iterator[Path]:
     Raises NearError in place of OSError and of RuntimeError, which OpenEXR and torch raise where a disk is full.
     """
     path = Path(path)
-    # two processes may write the same file, and its name may be as long as names can be
-    part = path.with_name(f"{zlib.crc32(os.fsencode(path.name)):08x}.{os.getpid()}.part")
+    # two processes may write the same file, and its name may be as long as names can be; where others may write, too, a
+    # name that can be foreseen may be a link of theirs by then
+    part = path.with_name(f"{secrets.token_hex(8)}.{os.getpid()}.part")
     try:
+        os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
         yield part
         os.replace(part, path)
     except (OSError, RuntimeError) as error:

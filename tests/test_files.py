@@ -1,11 +1,15 @@
 """near_core.files: whole files or none."""
 
 import os
+import zlib
 
 import pytest
 
 from near_core import files
 from near_core.errors import NearError
+
+UMASK = os.umask(0o22)
+os.umask(UMASK)
 
 
 def test_writes_bytes_and_text_over_what_was_there(tmp_path):
@@ -53,3 +57,21 @@ def test_needs_its_folder(tmp_path):
     with pytest.raises(NearError, match="taken could not be written"):
         files.write(tmp_path / "taken", "text")
     assert sorted(os.listdir(tmp_path)) == ["file", "taken"]
+
+
+def test_a_link_where_a_file_is_written_beside_is_not_followed(tmp_path):
+    """Who may write to the same folder could have somebody else's file written over."""
+    path, others = tmp_path / "a.bin", tmp_path / "others.bin"
+    others.write_bytes(b"theirs")
+    (tmp_path / f"{zlib.crc32(os.fsencode(path.name)):08x}.{os.getpid()}.part").symlink_to(others)
+    for _ in range(3):
+        files.write(path, b"ours")
+        with files.writing(path) as part:
+            assert not part.is_symlink() and part.stat().st_mode & 0o777 == 0o666 & ~UMASK
+            part.write_bytes(b"again")
+    assert others.read_bytes() == b"theirs" and path.read_bytes() == b"again"
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(NearError, match="could not be written"):
+        patch.setattr(files.secrets, "token_hex", lambda size: "guessed")
+        (tmp_path / f"guessed.{os.getpid()}.part").symlink_to(others)
+        files.write(path, b"ours")
+    assert others.read_bytes() == b"theirs"

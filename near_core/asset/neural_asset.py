@@ -211,7 +211,8 @@ def _read_asset(tensors: dict[str, np.ndarray], metadata: dict, damaged: NearErr
                 and np.isfinite(tensors["texel_area"].astype(np.float32)).all()):
             raise damaged
     thumbnail = tensors.get("thumbnail")
-    if thumbnail is not None and (thumbnail.ndim != 3 or thumbnail.shape[2] != 4 or thumbnail.dtype != np.uint8):
+    if thumbnail is not None and (thumbnail.ndim != 3 or thumbnail.shape[2] != 4 or thumbnail.dtype != np.uint8
+                                  or not 0 < min(thumbnail.shape) <= max(thumbnail.shape) <= skin.MAX_SIDE):
         raise damaged
     extent, camera = float(metadata.get("extent", 1)), json.loads(metadata.get("camera", "null"))
     if not (np.isfinite(extent) and extent > 0 and (camera is None or isinstance(camera, dict))):

@@ -5,12 +5,14 @@ What fills a picture is drawn by its skin; how it is lit, its surfels say.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ..directions import decode_octahedral, encode_octahedral, unit
-from ..mesh import BRIGHTEST
+from ..errors import NearError
+from ..mesh import BRIGHTEST, texture
 
 MAX_FACES, MAX_VERTICES, MAX_MATERIALS = 4_000_000, 12_000_000, 256
 LONGEST_BENT = 0.04  # asset units; longer edges of a skin are halved, so that it bends as the surfels do
@@ -93,6 +95,18 @@ def _split_edges(skin: Skin, split: np.ndarray) -> Skin:
 
     return replace(skin, vertices=halve(skin.vertices), normal=halve(skin.normal, True), uv=halve(skin.uv),
                    color=halve(skin.color), faces=faces.astype(np.int32), material=material)
+
+
+def decode_pictures(pictures: Sequence[bytes]) -> list[np.ndarray]:
+    """The pictures of a skin, each (h, w, 4) uint8. Raises NearError for those that no skin has."""
+    found: list[np.ndarray] = []
+    for data in pictures:
+        found.append(texture.decode(data, "A map of the asset"))
+        if max(found[-1].shape[:2]) > MAX_SIDE:
+            raise NearError("A map of the asset is larger than {most} pixels.", "Create the asset again.",
+                            most=MAX_SIDE)
+        texture.require_room(found, "The asset")
+    return found
 
 
 def pack(skin: Skin) -> dict[str, np.ndarray]:

@@ -9,11 +9,11 @@ import numpy as np
 from .._kernels import grid
 from ..directions import unit
 from ..image import srgb_encode
-from ..mesh import Material, Mesh, encode_light, texture
+from ..mesh import Material, Mesh, encode_light
 from ..mesh.surface_nets import compute_vertex_normals
 from . import proxy_mesh
 from .neural_asset import NeuralAsset
-from .skin import Skin, SkinMaterial
+from .skin import Skin, SkinMaterial, decode_pictures
 from .surfels import SURFEL_RESOLUTION, Surfels
 
 LEAST_CELL = 4  # texels along a quad's edge on its map
@@ -31,7 +31,7 @@ def convert_skin(skin: Skin) -> Mesh:
     def gather(values: np.ndarray | None) -> np.ndarray | None:
         return None if values is None else values[skin.faces]
 
-    maps = [texture.decode(data, "A map of the asset") for data in skin.pictures]
+    maps = decode_pictures(skin.pictures)
     return Mesh(skin.vertices, skin.faces, gather(skin.uv), gather(skin.normal), gather(skin.color), skin.material,
                 tuple(_convert_material(material, maps) for material in skin.materials))
 

@@ -191,7 +191,7 @@ def size_on_disk(folder: Path, each: File) -> int:
 def read_record(folder: Path) -> Record | None:
     """What a folder was downloaded from; None where it was not, or nobody can tell."""
     try:
-        stored = json.loads((Path(folder) / RECORD).read_text(encoding="utf-8"))
+        stored = json.loads(files.read(Path(folder) / RECORD))
         record = Record(**stored | {"files": [_checked(File(**each)) for each in stored["files"]]})
         fits = (re.fullmatch(r"[\w.-]+/[\w.-]+", record.repository, re.ASCII)
                 and re.fullmatch(r"\w{7,64}", record.revision, re.ASCII) and isinstance(record.verified, bool))

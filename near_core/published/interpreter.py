@@ -161,7 +161,7 @@ def _plan(folder: Path, python: Path, build: Build, wanted: tuple[str, ...], pro
 def read_plan(path: Path, wanted: tuple[str, ...]) -> list[dict] | None:
     """The wheels of an earlier call for the same packages, {"url", "sha256"} each; None where there was none."""
     try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
+        stored = json.loads(files.read(path))
         if stored["packages"] == list(wanted) and all(
                 isinstance(each[name], str) for each in stored["wheels"] for name in ("url", "sha256")):
             return stored["wheels"] or None

@@ -7,9 +7,8 @@ from threading import Lock
 
 import numpy as np
 
-from ..asset.skin import MAX_SIDE
+from ..asset.skin import decode_pictures
 from ..directions import unit
-from ..errors import NearError
 from ..mesh import texture
 
 
@@ -17,7 +16,7 @@ class SkinMaps:
     """The maps of a skin and their mip levels. pictures: (h, w, 4) uint8, as Skin.pictures."""
 
     def __init__(self, pictures: Sequence[bytes]):
-        self.pictures = [_decode(data) for data in pictures]
+        self.pictures = decode_pictures(pictures)
         self._levels: dict[tuple[int, int], list[np.ndarray]] = {}
         self._lock = Lock()
 
@@ -34,14 +33,6 @@ class SkinMaps:
             if key not in self._levels:
                 self._levels[key] = texture.build_pyramid(_make_linear(self.pictures[number], column))
             return self._levels[key]
-
-
-def _decode(data: bytes) -> np.ndarray:
-    """A picture of a skin, (h, w, 4) uint8. Raises NearError for one that no skin has."""
-    picture = texture.decode(data, "A map of the asset")
-    if max(picture.shape[:2]) > MAX_SIDE:
-        raise NearError("A map of the asset is larger than {most} pixels.", "Create the asset again.", most=MAX_SIDE)
-    return picture
 
 
 def _make_linear(picture: np.ndarray, column: int) -> np.ndarray:

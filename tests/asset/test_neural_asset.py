@@ -168,7 +168,8 @@ def test_files_of_earlier_versions_read_as_they_did(version):
     ("coords", np.full((500, 3), 64, np.uint8)), ("material", np.full((500, 8), np.nan, np.float16)),
     ("slat", np.zeros((3, 16), np.float16)), ("surfel_area", np.full(500, np.inf, np.float16)),
     ("surfel_normal", np.zeros((500, 3), np.int16)), ("texel_count", np.ones(500, np.uint8)),
-    ("thumbnail", np.zeros((4, 4, 3), np.uint8))])
+    ("thumbnail", np.zeros((4, 4, 3), np.uint8)), ("thumbnail", np.zeros((0, 4, 4), np.uint8)),
+    ("thumbnail", np.zeros((1, 5000, 4), np.uint8))])
 def test_tensors_that_do_not_fit_are_refused(name, values):
     tensors, metadata = near_file.unpack(assets.to_bytes(some_asset()), "It")
     with pytest.raises(NearError, match="not a complete"):

@@ -1,14 +1,17 @@
 """The skin in an asset's file."""
 
+import io
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from near_core import asset
-from near_core.asset import Skin, SkinMaterial, near_file
+from near_core.asset import Skin, SkinMaterial, near_file, textured_mesh
 from near_core.asset import skin as skins
 from near_core.errors import NearError
+from near_core.mesh import texture
 from tests.random_assets import some_asset
 
 
@@ -76,3 +79,17 @@ def test_a_finer_skin_is_the_same_surface(changes):
 
 def test_a_skin_is_no_finer_than_there_is_room_for():
     assert len(skins.subdivide(square(), 0.001, most=100).faces) <= 100
+
+
+def test_maps_fit_into_memory_together(tmp_path):
+    """Of an even map some hundred bytes hold 64 MB; an asset may have any number of them."""
+    def encode(side: int) -> bytes:
+        kept = io.BytesIO()
+        Image.new("RGB", (side, 16), (9, 9, 9)).save(kept, "WEBP", lossless=True)
+        return kept.getvalue()
+
+    assert [each.shape for each in skins.decode_pictures([encode(64)] * 2)] == [(16, 64, 4)] * 2
+    for pictures, words in (([encode(5000)], "larger than"), ([encode(4096)] * 20, "million pixels")):
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(NearError, match=words):
+            patch.setattr(texture, "MAX_PIXELS", 2**18)
+            textured_mesh.convert_skin(square(pictures=tuple(pictures)))

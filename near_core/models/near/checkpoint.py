@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 
+from ... import files
 from ...errors import Message, NearError
 from ...progress import silent
 from . import dino
@@ -64,7 +65,7 @@ class Checkpoint:
         """The class name and arguments of a network."""
         path = self._file(name, ".json")
         try:
-            described = json.loads(path.read_text(encoding="utf-8"))
+            described = json.loads(files.read(path))
             kind, arguments = described["name"], dict(described.get("args") or {})
             kind = kind.removeprefix("Elastic")  # how the published classes are called that can save memory in training
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -195,7 +196,7 @@ def _manifest_of(folder):
 def _model_type(path):
     """What a configuration of the hub's says of a network; None where there is none."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))["model_type"]
+        return json.loads(files.read(path))["model_type"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
@@ -339,7 +340,7 @@ class Weights:
 
 def _read_manifest(path):
     try:
-        text = path.read_text(encoding="utf-8")
+        text = files.read(path).decode()
         if path.suffix == ".json":
             return json.loads(text)["args"]
         import yaml  # only here: everything else works without it
