@@ -210,17 +210,20 @@ def _read_asset(tensors: dict[str, np.ndarray], metadata: dict, damaged: NearErr
                 and tensors["texel_area"].shape == (texels,)
                 and np.isfinite(tensors["texel_area"].astype(np.float32)).all()):
             raise damaged
-    thumbnail = tensors.get("thumbnail")
-    if thumbnail is not None and (thumbnail.ndim != 3 or thumbnail.shape[2] != 4 or thumbnail.dtype != np.uint8
-                                  or not 0 < min(thumbnail.shape) <= max(thumbnail.shape) <= skin.MAX_SIDE):
-        raise damaged
     extent, camera = float(metadata.get("extent", 1)), json.loads(metadata.get("camera", "null"))
-    if not (np.isfinite(extent) and extent > 0 and (camera is None or isinstance(camera, dict))):
+    thumbnail = tensors.get("thumbnail")
+    if not (np.isfinite(extent) and extent > 0 and (camera is None or isinstance(camera, dict))
+            and (thumbnail is None or _is_thumbnail(thumbnail))):
         raise damaged
     return NeuralAsset(coords, material, slat, _read_surfels(tensors), _read_texels(tensors),
                        str(metadata.get("name", "Neural Asset"))[:200],
                        str(metadata.get("source", ""))[:200], extent, str(metadata.get("model", "")),
                        str(metadata.get("model_hash", "")), thumbnail, skin.read(tensors), camera)
+
+
+def _is_thumbnail(values: np.ndarray) -> bool:
+    return (values.ndim == 3 and values.shape[2] == 4 and values.dtype == np.uint8
+            and 0 < min(values.shape) <= max(values.shape) <= skin.MAX_SIDE)
 
 
 def save(asset: NeuralAsset, path: str | Path) -> None:
