@@ -22,7 +22,7 @@ from near_core.mesh import obj_ply
 from near_core.render.renderer import Renderer
 from near_core.scene import Instance, camera, environment
 from near_core.worker import operations, protocol
-from tests.attacks import answers, mutations, networks, photos, requests, tables
+from tests.attacks import answers, mutations, networks, photos, pictures, requests, tables
 from tests.attacks.mutations import BLIND, Way
 from tests.gltf import gltf, png
 from tests.pictures import radiance, write_hdr
@@ -158,26 +158,12 @@ def _plys() -> list[bytes]:
             head.format("binary_little_endian").encode() + rows + struct.pack("<Biii", 3, 0, 1, 2)]
 
 
-def _pillow(kind: str, **options) -> bytes:
-    from PIL import Image
-    rng, out = np.random.default_rng(0), io.BytesIO()
-    Image.fromarray(rng.integers(0, 255, (24, 32, 3)).astype(np.uint8)).save(out, kind, **options)
-    return out.getvalue()
-
-
 def _jpegs() -> list[bytes]:
     from PIL import Image, ImageCms
     exif = Image.Exif()
     exif[0x0112], exif[0x8769] = 6, {41989: 35, 37386: 5.0, 41486: 100.0, 41488: 2}
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    return [_pillow("JPEG"), _pillow("JPEG", exif=exif, icc_profile=profile, progressive=True)]
-
-
-def _exrs() -> list[bytes]:
-    picture = radiance(9, 12)
-    layers = {"Combined": picture, "Depth": picture[..., :1], "Normal": picture[..., :3]}
-    return [_write(lambda path: image.write_exr(path, {"Combined": picture}), ".exr"),
-            _write(lambda path: image.write_exr(path, layers, half=True), ".exr")]
+    return [pictures.encode("JPEG"), pictures.encode("JPEG", exif=exif, icc_profile=profile, progressive=True)]
 
 
 def _hdrs() -> list[bytes]:
@@ -289,12 +275,13 @@ TARGETS = {
     "obj": Target(".obj", _objs, mesh.load, (mutations.change_words,)),
     "mtl": Target(".mtl", _mtls, _read_mtl, (mutations.change_words,)),
     "ply": Target(".ply", _plys, mesh.load, (mutations.change_words,)),
-    "png": Target(".png", lambda: [_pillow("PNG"), png(np.zeros((5, 4, 4)))], image.read_photo,
+    "png": Target(".png", lambda: [pictures.encode("PNG"), png(np.zeros((5, 4, 4)))], image.read_photo,
                   (mutations.change_png,)),
     "jpeg": Target(".jpg", _jpegs, lambda path: (image.read_photo(path), image.read_field_of_view(path))),
-    "webp": Target(".webp", lambda: [_pillow("WEBP")], image.read),
-    "exr": Target(".exr", _exrs, lambda path: (image.read(path), image.read_layers(path)), (mutations.change_exr,),
-                  count=1000),
+    "webp": Target(".webp", lambda: [pictures.encode("WEBP")], image.read),
+    "texture": Target(".png", pictures.make_textures, pictures.read_texture),
+    "exr": Target(".exr", pictures.make_exrs, lambda path: (image.read(path), image.read_layers(path)),
+                  (mutations.change_exr,), count=1000),
     "hdr": Target(".hdr", _hdrs, image.read, (mutations.change_words, mutations.change_hdr)),
     "camera": Target(".json", _cameras, _read_camera, (mutations.change_json,)),
     "view": Target(".json", _views, _read_view, (mutations.change_json,)),
