@@ -192,7 +192,7 @@ def _skin() -> Skin:
                 (SkinMaterial((1, 1, 1, 1), .5, 0, 1, ("repeat", "mirror"), (-1,) * 4, (9, 4, 0)),), ())
 
 
-def _things() -> tuple[Sender, dict[str, Any]]:
+def list_things() -> tuple[Sender, dict[str, Any]]:
     """What a picture needs, as it is kept, and the fields of a request that names all of it."""
     rng = np.random.default_rng(0)
     view = camera.orbit(30, 20, 2, 40, 24, 16)
@@ -235,7 +235,7 @@ def _things() -> tuple[Sender, dict[str, Any]]:
 
 def make_pictures() -> list[bytes]:
     """Pictures, blurred, sharp and drafts."""
-    kept, fields = _things()
+    kept, fields = list_things()
     plain = {**fields, "op": "render", "shutter": None, "lens": None, "backdrop": None}
     draft = {**plain, "settings": Settings("draft", "transport", True, ("Combined", "Depth"), 1, 2.0)}
     flat = replace(camera.orbit(30, 20, 2, 40, 24, 16), orthographic=True)
@@ -246,7 +246,7 @@ def make_pictures() -> list[bytes]:
 
 def make_bakes() -> list[bytes]:
     """Assets as meshes, as splats and as they are."""
-    kept, fields = _things()
+    kept, fields = list_things()
     one = {name: fields[name] for name in ("id", "environment", "backdrop", "lamps", "occluders")} | {
         "op": "bake", "side": 16, "extent": 1.0, "instances": fields["instances"][:1]}
     return [pack((*kept, {**one, "kind": kind})) for kind in ("mesh", "splats", "asset")]
@@ -268,7 +268,7 @@ def make_meshes() -> list[bytes]:
 
 def make_photos() -> list[bytes]:
     """What is asked of photos: mattes, poses and assets."""
-    kept, fields = _things()
+    kept, fields = list_things()
     dabs = np.float32([[.5, .5, .1], [.4, .6, .05]])
     hints = Hints((.2, .1, .8, .9), dabs, dabs[:1] / 4, 1)
     shot = Shot(str(PHOTO), None, camera.orbit(0, 15, 2, 40, 64, 48), hints=replace(hints, number=0))

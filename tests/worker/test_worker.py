@@ -13,10 +13,13 @@ import pytest
 
 from near_core import asset
 from near_core.asset import CELL, Surfels
+from near_core.engine import Engine
 from near_core.errors import NearError
+from near_core.render.composite import put_sky_behind
 from near_core.render.renderer import Renderer
-from near_core.scene import Instance, Settings, camera, environment
+from near_core.scene import PLAIN, Instance, Settings, camera, environment
 from near_core.worker import protocol, worker
+from tests.attacks import requests
 from tests.machine import slowness
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -98,6 +101,27 @@ def test_render_gives_the_same_passes_as_in_this_process(client, ball, light):
     assert passes.keys() == here.keys()
     for name, values in here.items():
         assert np.allclose(passes[name], values, atol=1e-5), name
+
+
+def test_render_gives_the_same_passes_with_all_that_a_request_may_name(client):
+    kept, fields = requests.list_things()
+    for message in kept:
+        client.channel.send(message)
+    client.channel.send({**fields, "op": "render"})
+    passes = client.finish(fields["id"])["passes"]
+    named, engine = {each["hash"]: each["data"] for each in kept} | {None: None}, Engine()
+    sky, instances = environment.Environment(named["m"]), []
+    for each in fields["instances"]:
+        made, size = engine.pose(asset.from_bytes(named[each["asset"]].tobytes()), named[each.get("deformation")])
+        instances.append(Instance(
+            made, each["matrix"] @ np.diag([size, size, size, 1]), named[each["probe"]],
+            frozenset(each.get("unlit_by", ())), each.get("look", PLAIN), each.get("shadow", True), each["name"]))
+    here = engine.render(instances, fields["camera"], sky, fields["settings"], lamps=fields["lamps"],
+                         occluders=named["o"], shutter=fields["shutter"], lens=fields["lens"])
+    put_sky_behind(here["Combined"], sky, fields["camera"], 2)
+    assert passes.keys() == here.keys()
+    for name, values in here.items():
+        np.testing.assert_allclose(passes[name], values, rtol=1e-4, atol=1e-5, err_msg=name)
 
 
 def test_backdrop_is_put_behind(client, ball, light):
