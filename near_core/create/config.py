@@ -60,6 +60,7 @@ class ReconstructionConfig:
     turned_wall: float = 3.0  # cells of 128^3; how thick the wall of something turned and hollow is
     turned_elevation: float = 50.0  # degrees; of several photos those that look down more steeply do not tell how
     #                                 something is turned
+    stacks: bool = False  # whether a cup on its saucer is made of two turned things: where the camera is a guess
     turned_error: float = 0.0  # of what is taken for turned without a hint, at most: "regular things"
     guessed_turned_error: float = 0.31  # the same where the camera is a guess
     turned_overlap: float = 0.62  # of the networks' solid with the turned one, at least
@@ -119,6 +120,30 @@ class ReconstructionConfig:
     refine: bool = False  # an artist's wish: several photos come back, whatever it costs other views
     saturation: float = 1.1  # times; the mean of what is likely is paler than any of it: "each leg of intrinsics"
     metallic_gain: float = 2.0  # times, of several photos; one is too unsure of metals: "what is wrong with colours"
+
+
+@dataclass(frozen=True)
+class StackConfig:
+    """How a cup on its saucer is known by its outline, and made: "a cup on its saucer"."""
+
+    least_rows: int = 40  # of 128 that the outline is high
+    least_top: float = 0.08  # of its rows that what stands on top alone fills, at least
+    base_tolerance: float = 0.015  # of half the base's width; by how much the outline may differ from its ellipse
+    top_tolerance: float = 0.03  # the same of what stands on it
+    least_above: float = 0.08  # of half the base's width that the outline goes on above the base, at least
+    narrowest: float = 0.35  # of the base's width that what stands on it has, at least
+    widest: float = 0.85  # the same, at most
+    flattest: float = 0.85  # of the base's height over its width that its rim has, at least: it is seen less steeply
+    aside: float = 0.15  # of half the base's width by which it stands aside of the middle, at most
+    elevation_error: float = 15.0  # degrees by which a camera may look down otherwise
+    least_hollow: float = 2.0  # cells of 128^3 that what is inside the rim lies below it in something open
+    room: float = 1.04  # times its longest side that the cube's edge is
+    base_height: float = 0.15  # of the base's radius
+    base_foot: float = 0.45  # of the base's radius, within which it is flat
+    top_foot: float = 0.6  # of the rim's radius that the foot of what stands on top has
+    top_curve: float = 0.6  # power of the height by which its wall widens upward
+    floor: float = 0.5  # of its height below which it is filled
+    wall: float = 3.0  # cells of 128^3
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from ..asset.octants import apply_materials, decode, encode
 from ..directions import decode_octahedral
 from ..errors import Message, NearError
 from ..image.filters import label_pieces
+from ..models.mini.layout import Picture
 from ..models.mini.runtime import NearMini
 from ..progress import Progress, part, silent
 from ..scene import Camera, Occluders
@@ -42,9 +43,10 @@ from .resection import Resection, draw_over, open_resection
 from .shape import carve_solid, extract_surface
 from .shot import ORTHOGRAPHIC, Shot
 from .skin import make_skin
+from .stack import centre_stack, find_stack, suppose_stack
 from .thickness import HINTS, SYMMETRIES, TURNED
 from .tone import boost_saturation, calm_highlights, deepen_dark
-from .view import PhotoView, find_camera, look_at
+from .view import PhotoView, find_camera, look_at, make_network_image
 
 MODEL = "near-mini"
 Preview = Callable[[np.ndarray, np.ndarray], None]  # matte (S, S), colour (S, S, 3) linear
@@ -209,17 +211,21 @@ def _follow_hints(config: ReconstructionConfig, thickness: str, symmetry: str) -
 
 def _doubt_camera(config: ReconstructionConfig) -> ReconstructionConfig:
     """The config for one photo whose camera is a guess: what the photo shows tells more than the networks' solid."""
-    return replace(config, front_blur_radius=config.guessed_blur_radius, turned_error=config.guessed_turned_error,
-                   thin_width=config.guessed_thin_width, layers_slope=config.guessed_layers_slope,
-                   slender_outline=config.guessed_slender_outline, hidden_weight=config.guessed_hidden_weight,
-                   hang_fade=config.guessed_hang_fade)
+    return replace(config, stacks=True, front_blur_radius=config.guessed_blur_radius,
+                   turned_error=config.guessed_turned_error, thin_width=config.guessed_thin_width,
+                   layers_slope=config.guessed_layers_slope, slender_outline=config.guessed_slender_outline,
+                   hidden_weight=config.guessed_hidden_weight, hang_fade=config.guessed_hang_fade)
 
 
 def _place_camera(model: NearMini, photo: Photo, shot: Shot, config: ReconstructionConfig) -> Camera:
     """The camera of the one photo's crop: what the shot knows, or what the photo looks like."""
     if shot.camera is not None:
         return photo.cropped(shot.camera)
-    return find_camera(model, photo, shot.azimuth or 0.0, shot.elevation, find_lens(shot), config.maximum_shrink)
+    azimuth, lens = shot.azimuth or 0.0, find_lens(shot)
+    stack = find_stack(make_network_image(photo)[Picture.ALPHA] > 0.5) if shot.elevation is None else None
+    if stack is not None:
+        return centre_stack(photo.guess_camera(azimuth, stack.elevation, lens), stack)
+    return find_camera(model, photo, azimuth, shot.elevation, lens, config.maximum_shrink)
 
 
 def _resect(model: NearMini, photo: Photo, shot: Shot, mesh: meshes.Mesh, alone: bool, notes: list[str],
@@ -258,15 +264,25 @@ def _reconstruct(model: NearMini, views: list[PhotoView], mesh: meshes.Mesh | No
     if len(views) > 1:
         shape = reconstruct_surface(model, views, part(progress, 0.0, 0.25), config)
     else:
-        deep = carve_solid(model, views[0], part(progress, 0.0, 0.25), config)
-        turned = suppose_turned(views[0], deep, config) if config.thickness == "auto" else None
-        if turned is not None:
-            deep, config = turned, replace(config, thickness="turned")
+        deep, config = _find_solid(model, views[0], part(progress, 0.0, 0.25), config)
         shape = extract_surface(deep, views[0], config)
     made = _apply_materials(model, views, shape, config.normal_error_rms, seed, part(progress, 0.25, 1.0), config)
     if len(views) > 1:  # a shape of several photos knows its normals better than each
         return made
     return replace(made, surfels=blend_normals(made.surfels, views[0], config.normal_blend))
+
+
+def _find_solid(model: NearMini, view: PhotoView, progress: Progress, config: ReconstructionConfig
+                ) -> tuple[np.ndarray, ReconstructionConfig]:
+    """The field of what one photo shows, as carve_solid, and the config with what that was taken for."""
+    guesses = config.thickness == "auto"
+    found = suppose_stack(view) if guesses and config.stacks else None
+    if found is None:
+        deep = carve_solid(model, view, progress, config)
+        found = suppose_turned(view, deep, config) if guesses else None
+        if found is None:
+            return deep, config
+    return found, replace(config, thickness="turned")
 
 
 def _apply_materials(model: NearMini, views: list[PhotoView], shape: meshes.Mesh, normal_error: float | None, seed: int,
@@ -302,7 +318,7 @@ def _take_colors(surfels: Surfels, texels: Texels, views: list[PhotoView], progr
                  config: ReconstructionConfig) -> tuple[Surfels, Texels]:
     """Surfels and their texels in the photos' colours, free of their light."""
     if len(views) == 1:
-        surfels = blend_hidden_material(surfels, views[0], config.photo_material_weight)
+        surfels = blend_hidden_material(surfels, views[0], config.photo_material_weight, config.thickness in TURNED)
         surfels, texels = project_photo(surfels, texels, views[0])
         surfels, texels = deepen_dark(surfels, texels)
         return boost_saturation(surfels, config.saturation), texels

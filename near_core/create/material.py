@@ -73,9 +73,10 @@ def predict_latent(model: NearMini, views: list[PhotoView], coords: np.ndarray, 
 
 
 def blend_hidden_material(surfels: Surfels, view: LayerView,
-                          share: float = ReconstructionConfig.photo_material_weight) -> Surfels:
+                          share: float = ReconstructionConfig.photo_material_weight, turned: bool = False) -> Surfels:
     """Surfels nearer, by a share, to the photo's own material: that of the mirror image where it is seen, else what the
-    photo shows before the place, the broader the farther it lies behind.
+    photo shows before the place, the broader the farther it lies behind. turned: the thing is alike from all around an
+    upright axis, so that its rear is the mirror image of its front.
 
     What is hidden is mostly made of what is seen, which is less often wrong than what a network thinks of the place.
     """
@@ -85,10 +86,23 @@ def blend_hidden_material(surfels: Surfels, view: LayerView,
     twin, at = _visibility_of(surfels.mirror(), view)
     twin *= view.config.symmetry != "off"
     guess += twin[:, None] * (view.inside(view.material, at) - guess)
+    if turned:
+        twin, at = _visibility_of(_swap_front(surfels, view), view)
+        guess += twin[:, None] * (view.inside(view.material, at) - guess)
     color = blend(srgb_encode(surfels.base_color), guess[:, MaterialColumn.BASE_COLOR])
     return replace(surfels, base_color=srgb_decode(np.clip(color, 0, 1)),
                    roughness=blend(surfels.roughness, guess[:, MaterialColumn.ROUGHNESS]),
                    metallic=blend(surfels.metallic, guess[:, MaterialColumn.METALLIC]))
+
+
+def _swap_front(surfels: Surfels, view: LayerView) -> Surfels:
+    """Surfels of what was turned in a mirror that stands in its axis and faces the camera."""
+    axis = np.average(surfels.position[:, :2], 0, surfels.area)
+    away = unit(view.camera.position[:2] - axis).astype(np.float32)
+    flip = lambda values, middle: values - 2 * np.pad(
+        ((values[:, :2] - middle) @ away)[:, None] * away, ((0, 0), (0, 1)))
+    return replace(surfels, position=flip(surfels.position, axis.astype(np.float32)),
+                   normal=flip(surfels.normal, 0), shading_normal=flip(surfels.shading_normal, 0))
 
 
 def project_photo(surfels: Surfels, texels: Texels, view: PhotoView) -> tuple[Surfels, Texels]:

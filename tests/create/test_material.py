@@ -98,6 +98,18 @@ def test_the_farther_behind_the_broader_what_is_seen_through():
     assert blend_hidden_material(mirrored, view, 1.0).base_color[0] == pytest.approx([1, 0, 0], abs=0.02)
 
 
+def test_the_rear_of_what_was_turned_looks_like_its_front():
+    view = view_of(cameras.orbit(0, 0, 3, 30, 128, 128), np.full((128, 128), -0.2, np.float32))
+    view.material[:3, 58:70, 76:88] = np.float32([1, 0, 0])[:, None, None]
+    side = np.float32([[0.211, 1, 0], [-0.211, 1, 0]])
+    all_around = grey_surfels(np.concatenate([side * (1, sign * 0.2, 1) for sign in (-1, 1)]).astype(np.float32),
+                              np.float32([[0, -1, 0]] * 2 + [[0, 1, 0]] * 2))
+    red, grey = [1, 0, 0], srgb_decode(np.float32([0.5] * 3))
+    made = blend_hidden_material(all_around, view, 1.0, turned=True)
+    np.testing.assert_allclose(made.base_color[2:], [red, grey], atol=0.02)
+    assert blend_hidden_material(all_around, view, 1.0).base_color[2] == pytest.approx(grey, abs=0.05)
+
+
 def test_a_photo_paints_nothing_beside_its_object():
     view = view_of(cameras.orbit(0, 0, 3, 30, 128, 128), np.full((128, 128), -0.2, np.float32))
     view.mask[:, 64:] = False

@@ -1,0 +1,175 @@
+"""A cup on its saucer, a bowl on a plate: what was turned and stands on something wider that was, seen from above."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..asset import CELL
+from ..asset.surfels import SURFEL_RESOLUTION
+from ..models.mini.layout import SIZE
+from ..scene import Camera
+from .config import StackConfig
+from .view import LayerView, compute_cell_centres, lift_pixels, measure_elevation, project, reach
+
+
+@dataclass(frozen=True)
+class Ellipse:
+    """A level circle, as a picture shows it. x, y: its middle, pixels. wide, high: half of what it is, pixels."""
+
+    x: float
+    y: float
+    wide: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Two level circles that an outline consists of: the rim of what stands on top, and that of what it stands on."""
+
+    top: Ellipse
+    base: Ellipse
+
+    @property
+    def elevation(self) -> float:
+        """Degrees above the horizon from which both circles look so, in the mean."""
+        return float(np.mean([np.degrees(np.arcsin(np.clip(each.high / each.wide, 0, 1)))
+                              for each in (self.top, self.base)]))
+
+
+def find_stack(mask: np.ndarray, config: StackConfig = StackConfig()) -> Stack | None:
+    """The two circles that an outline, a mask (S, S) bool, consists of: a wide one, of which more than the nearer half
+    is seen, and the farther edge of a narrower one above it. None, where it plainly consists of something else."""
+    rows = np.flatnonzero(mask.any(1))
+    if len(rows) < config.least_rows:
+        return None
+    left = mask[rows].argmax(1)
+    right = mask.shape[1] - 1 - mask[rows, ::-1].argmax(1)
+    middle, half = (left + right) / 2, (right - left + 1) / 2
+    for first in range(round(config.least_top * len(rows)), int(half.argmax())):
+        base = _fit_base(rows[first:], middle[first:], half[first:])
+        if base is None or base[1] > config.base_tolerance * base[0].wide:
+            continue
+        if base[0].y - base[0].high - rows[0] < config.least_above * base[0].wide or base[0].high > base[0].wide:
+            return None
+        top = _fit_top(rows[:first], middle[:first], half[:first], base[0], config)
+        return None if top is None else Stack(top, base[0])
+    return None
+
+
+def _fit_base(rows: np.ndarray, middle: np.ndarray, half: np.ndarray) -> tuple[Ellipse, float] | None:
+    """The upright ellipse that is so wide in some rows, and how far these are from it, pixels in the mean."""
+    y = rows + 0.5
+    powers = np.stack([(y - y.mean()) ** 2, y - y.mean(), np.ones_like(y)], 1)
+    weight = 1 / np.maximum(half, 4)  # of squares, so that half itself errs alike everywhere
+    bend, slope, level = np.linalg.lstsq(powers * weight[:, None], half**2 * weight, rcond=None)[0]
+    if bend >= 0:
+        return None
+    at = -slope / (2 * bend)
+    wide = np.sqrt(max(level + slope * at / 2, 0))
+    found = Ellipse(float(np.median(middle)) + 0.5, float(at + y.mean()), float(wide), float(wide / np.sqrt(-bend)))
+    if not y[0] < found.y < y[-1]:
+        return None
+    return found, float(np.abs(_widths(found, y) - half).mean())
+
+
+def _fit_top(rows: np.ndarray, middle: np.ndarray, half: np.ndarray, base: Ellipse, config: StackConfig
+             ) -> Ellipse | None:
+    """The ellipse, hardly flatter than the base, of which the rows are the farther edge."""
+    x, y = float(np.median(middle)) + 0.5, rows + 0.5
+    tried = [Ellipse(x, rows[0] + start + share * flat * base.wide, share * base.wide, share * flat * base.wide)
+             for share in np.arange(config.narrowest, config.widest, 0.02) for start in (-0.5, 0.0, 0.5, 1.0)
+             for flat in np.linspace(config.flattest, 1, 4) * base.high / base.wide]
+    errors = [np.abs(_widths(each, y) - half)[y < each.y].mean() if (y < each.y).sum() > 3 else np.inf
+              for each in tried]
+    found = tried[int(np.argmin(errors))]
+    fits = min(errors) < config.top_tolerance * base.wide and abs(found.x - base.x) < config.aside * base.wide
+    return found if fits and found.y < base.y else None
+
+
+def _widths(ellipse: Ellipse, y: np.ndarray) -> np.ndarray:
+    """Half the width of an ellipse at heights y."""
+    return ellipse.wide * np.sqrt(np.maximum(1 - ((y - ellipse.y) / ellipse.high) ** 2, 0))
+
+
+def suppose_stack(view: LayerView, config: StackConfig = StackConfig()) -> np.ndarray | None:
+    """The field (128, 128, 128) of a cup on its saucer, where the outline of a photo plainly shows one and the camera
+    looks down as that tells; else None. How deep cells lie inside, in cells."""
+    stack = find_stack(view.mask, config)
+    if stack is None or abs(measure_elevation(view.camera) - stack.elevation) > config.elevation_error:
+        return None
+    rim, radius = _lift(view.camera, stack.base)
+    height, aside, opening = _measure_top(view.camera, stack.top, rim)
+    ground = rim[2] - config.base_height * radius
+    x, y, z = compute_cell_centres(SURFEL_RESOLUTION).T
+    z = z - ground
+    base = _make_base(np.hypot(x - rim[0], y - rim[1]), z, radius, config)
+    tall = rim[2] + height - ground
+    axis = rim[:2, None] + aside[:, None] * np.clip(z / tall, 0, 1)
+    top = _make_top(np.hypot(x - axis[0], y - axis[1]), z, opening, tall, is_open(view, stack.top, config), config)
+    deep = np.maximum(base, top).reshape((SURFEL_RESOLUTION,) * 3)
+    return np.clip(deep, -4, 4).astype(np.float32)
+
+
+def centre_stack(camera: Camera, stack: Stack, config: StackConfig = StackConfig()) -> Camera:
+    """The camera of a crop after such a thing was moved to the middle of the asset's cube, as large as fits."""
+    rim, radius = _lift(camera, stack.base)
+    height = _measure_top(camera, stack.top, rim)[0]
+    low, high = rim[2] - config.base_height * radius, rim[2] + height
+    moved = camera.world_to_camera.copy()
+    middle = np.array([rim[0], rim[1], (low + high) / 2])
+    size = max(2 * radius, high - low) * config.room
+    moved[:3, 3] = (moved[:3, :3] @ middle + moved[:3, 3]) / size
+    return replace(camera, world_to_camera=moved)
+
+
+def is_open(view: LayerView, top: Ellipse, config: StackConfig = StackConfig()) -> bool:
+    """Whether what a view shows inside of a rim lies below that."""
+    y, x = np.indices(view.mask.shape) + 0.5
+    away = np.hypot((x - top.x) / top.wide, (y - top.y) / top.high)
+    level = lambda chosen: np.median(lift_pixels(view, chosen & view.mask)[:, 2])
+    near = (away > 0.85) & (away < 1) & (y > top.y)
+    return bool(level(near) - level(away < 0.5) > config.least_hollow * CELL)
+
+
+def _lift(camera: Camera, ellipse: Ellipse) -> tuple[np.ndarray, float]:
+    """Where the middle of a circle in a crop is, (3,), if upright above or below the frame's origin or beside that, and
+    its radius, asset units."""
+    focal, middle = np.diag(camera.intrinsics)[:2], camera.intrinsics[:2, 2]
+    pixel = np.array([ellipse.x, ellipse.y]) / SIZE * (camera.width, camera.height)
+    ray = np.append((pixel - middle) / focal, 1) @ camera.world_to_camera[:3, :3]
+    away = camera.position[:2]
+    depth = -(away @ away) / (ray[:2] @ away)
+    return camera.position + depth * ray, float(ellipse.wide / SIZE * camera.width / focal[0] * depth)
+
+
+def _measure_top(camera: Camera, top: Ellipse, rim: np.ndarray) -> tuple[float, np.ndarray, float]:
+    """How far above the rim of the base the circle on top is, how far aside, (2,), and its radius, asset units."""
+    heights = np.linspace(0, 1, 256, dtype=np.float32)
+    line = (rim + heights[:, None] * (0, 0, 1)).astype(np.float32)
+    uv, depth = project(line, camera)
+    at = int(np.argmin(np.abs((uv[:, 1] + 1) / 2 * SIZE - top.y)))
+    pixel = reach(camera) / SIZE * (1 + depth[at] / camera.world_to_camera[2, 3])
+    aside = camera.world_to_camera[0, :2] * (top.x - (uv[at, 0] + 1) / 2 * SIZE) * pixel
+    return float(heights[at]), aside, float(top.wide * pixel)
+
+
+def _make_base(away: np.ndarray, z: np.ndarray, radius: float, config: StackConfig) -> np.ndarray:
+    """How deep points lie in a saucer, cells; by how far they are from its axis and above the ground."""
+    share = np.clip((away / radius - config.base_foot) / (1 - config.base_foot), 0, 1)
+    thick = config.wall * CELL
+    upper = thick + share * (config.base_height * radius - thick)
+    lower = np.maximum(upper - thick, 0)
+    return np.minimum.reduce([radius - away, upper - z, z - lower]) / CELL
+
+
+def _make_top(away: np.ndarray, z: np.ndarray, radius: float, height: float, opened: bool, config: StackConfig
+              ) -> np.ndarray:
+    """The same of a cup that stands on it."""
+    outer = radius * (config.top_foot + (1 - config.top_foot) * np.clip(z / height, 0, 1) ** config.top_curve)
+    body = np.minimum.reduce([outer - away, height - z, z]) / CELL
+    if not opened:
+        return body
+    hollow = np.minimum(outer - config.wall * CELL - away, z - config.floor * height) / CELL
+    return np.minimum(body, -hollow)

@@ -1,0 +1,90 @@
+"""A cup on its saucer, told by its outline."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from near_core.create.config import StackConfig
+from near_core.create.stack import centre_stack, find_stack, is_open, suppose_stack
+from near_core.create.view import compute_cell_centres, project
+from near_core.models.mini.layout import SIZE
+from near_core.scene import camera as cameras
+from tests.create.pictures import view_of
+
+
+def circle(radius, height, inside=False):
+    turn = np.linspace(0, 2 * np.pi, 2000)
+    ring = np.stack([np.cos(turn), np.sin(turn)], 1)
+    away = np.linspace(0, radius, 200) if inside else np.array([radius])
+    return np.concatenate([np.c_[ring * each, np.full(len(ring), height)] for each in away])
+
+
+def cup(elevation, tall=0.4, opening=0.2, saucer=0.45):
+    """What a camera sees of a cup on a saucer: the mask, and the camera."""
+    camera = cameras.orbit(0, elevation, 3, 30, SIZE, SIZE)
+    walls = [circle(0.12 + (opening - 0.12) * share, tall * share - 0.2, True) for share in np.linspace(0, 1, 40)]
+    return outline(camera, [circle(saucer, -0.15, True), *walls]), camera
+
+
+def outline(camera, parts):
+    uv = project(np.concatenate(parts).astype(np.float32), camera)[0]
+    at = ((uv + 1) / 2 * SIZE).astype(int)
+    mask = np.zeros((SIZE, SIZE), bool)
+    mask[at[:, 1], at[:, 0]] = True
+    return mask
+
+
+@pytest.mark.parametrize(("elevation", "tall"), [(25, 0.4), (40, 0.4), (55, 0.5)])
+def test_two_circles_are_found_and_tell_the_elevation(elevation, tall):
+    mask, camera = cup(elevation, tall)
+    found = find_stack(mask)
+    assert found.elevation == pytest.approx(elevation, abs=8)
+    pixel = SIZE * camera.intrinsics[0, 0] / camera.width / 3
+    assert found.base.wide == pytest.approx(0.45 * pixel, rel=0.08)
+    assert found.top.wide == pytest.approx(0.2 * pixel, rel=0.12) and found.top.y < found.base.y
+
+
+def test_nothing_else_is_a_cup_on_a_saucer():
+    camera = cameras.orbit(0, 40, 3, 30, SIZE, SIZE)
+    y, x = np.mgrid[:SIZE, :SIZE] - SIZE / 2
+    for mask in (outline(camera, [circle(0.45, 0, True)]),  # a plate
+                 np.hypot(x, y) < 50, np.maximum(abs(x), abs(y)) < 40,  # a ball, a box
+                 (np.hypot(x, y + 20) < 25) | (np.maximum(abs(x), abs(y - 25)) < 30),  # a head and shoulders
+                 (np.hypot(x, y + 15) < 40) | ((abs(x) < 12) & (y > 0) & (y < 55)),  # a mushroom
+                 (np.hypot(x, y - 15) < 40) | ((abs(x) < 6) & (y < 0) & (y > -55)),  # a pan and its handle
+                 np.zeros((SIZE, SIZE), bool)):
+        assert find_stack(mask) is None
+
+
+def test_it_is_made_of_two_turned_things_that_fill_the_outline():
+    mask, camera = cup(45)
+    stack = find_stack(mask)
+    view = view_of(centre_stack(camera, stack), np.zeros((SIZE, SIZE), np.float32))
+    view.mask = mask
+    solid = suppose_stack(view) > 0
+    points = compute_cell_centres(128)[solid.ravel()]
+    assert not solid[[0, -1]].any() and not solid[:, [0, -1]].any()  # within the cube
+    x, y, z = points.T
+    assert np.ptp(x) == pytest.approx(np.ptp(y), abs=0.03) and np.ptp(x) > 0.9
+    assert np.ptp(z) / np.ptp(x) == pytest.approx(0.4 / 0.9, abs=0.12)
+    seen = outline(view.camera, [points])
+    seen |= np.roll(seen, 1, 0) | np.roll(seen, 1, 1)
+    assert (seen & mask).sum() / (seen | mask).sum() > 0.85
+    turned = replace(view.camera, world_to_camera=cameras.orbit(0, 5, 3, 30, SIZE, SIZE).world_to_camera)
+    view.camera = turned
+    assert suppose_stack(view) is None  # a camera that contradicts
+
+
+def test_what_lies_below_its_rim_is_open():
+    mask, camera = cup(45)
+    stack = find_stack(mask)
+    view = view_of(centre_stack(camera, stack), np.zeros((SIZE, SIZE), np.float32))
+    view.mask = mask
+    y, x = np.indices(mask.shape) + 0.5
+    hollow = np.hypot((x - stack.top.x) / stack.top.wide, (y - stack.top.y) / stack.top.high) < 0.8
+    level = view.front - 0.01 * (y - SIZE / 2)  # about level, seen from above
+    view.front = level.astype(np.float32)
+    assert not is_open(view, stack.top)
+    view.front = (level + 0.1 * hollow).astype(np.float32)
+    assert is_open(view, stack.top, StackConfig())
