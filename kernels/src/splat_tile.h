@@ -134,22 +134,29 @@ private:
     }
 };
 
-// Alphas of what a unit's list has, 0 where a splat reaches nothing: a team side by side, up to the end of the last one.
+// Alphas of N splats in their places of a list, 0 where one reaches nothing: side by side.
+template <int N>
+inline void find_team(const Batch& batch, const uint8_t* list, Floats x, Floats y, Floats* alphas) {
+    constexpr float LEVEL_MAX = -1.4434169e-3f;  // log2 of 0.999, the most that a splat takes
+    Floats level[N], alpha[N];
+    for (int j = 0; j < N; ++j) {
+        const int k = list[j];
+        const Floats dx = x - batch.x[k], dy = y - batch.y[k];
+        level[j] = (batch.a[k] * dx + batch.b[k] * dy) * dx + ((batch.c[k] * dy) * dy + batch.level[k]);
+    }
+    for (int j = 0; j < N; ++j) alpha[j] = lower(level[j], all(LEVEL_MAX));
+    exp2_of(alpha);
+    for (int j = 0; j < N; ++j) alphas[j] = level[j] >= LEVEL_MIN ? alpha[j] : all(0.f);
+}
+
+// Alphas of what a unit's list has, and perhaps of some beyond.
 template <int SIDE>
 inline void find_alphas(const Tile& tile, const Batch& batch, int unit, Floats* alphas) {
-    constexpr float LEVEL_MAX = -1.4434169e-3f;  // log2 of 0.999, the most that a splat takes
     const Floats x = tile.x[unit], y = load(SAMPLES<SIDE>.y + unit * LANES);
-    for (int i = 0; i < batch.listed[unit]; i += TEAM) {
-        Floats level[TEAM], alpha[TEAM];
-        for (int j = 0; j < TEAM; ++j) {
-            const int k = batch.list[unit][i + j];
-            const Floats dx = x - batch.x[k], dy = y - batch.y[k];
-            level[j] = (batch.a[k] * dx + batch.b[k] * dy) * dx + ((batch.c[k] * dy) * dy + batch.level[k]);
-        }
-        for (int j = 0; j < TEAM; ++j) alpha[j] = lower(level[j], all(LEVEL_MAX));
-        exp2_of(alpha);
-        for (int j = 0; j < TEAM; ++j) alphas[i + j] = level[j] >= LEVEL_MIN ? alpha[j] : all(0.f);
-    }
+    const int count = batch.listed[unit];
+    int i = 0;
+    for (; i + TEAM / 2 < count; i += TEAM) find_team<TEAM>(batch, batch.list[unit] + i, x, y, alphas + i);
+    if (i < count) find_team<TEAM / 2>(batch, batch.list[unit] + i, x, y, alphas + i);
 }
 
 // Composites a batch into a unit by its alphas: visit(k, goes_on, alpha, taken, weight) for each splat k that is listed. goes_on: which
