@@ -174,9 +174,8 @@ struct Way {
 
 // Composites a batch into a unit and its sums of N channels, all of them, which stay in registers.
 template <bool CLOSING, int SIDE, int N>
-void composite_all(Tile& tile, const Batch& batch, int unit, Floats* sums, const Way& way) {
-    Floats alphas[BATCH], total[(N + 3) & ~3];
-    if (batch.listed[unit]) find_alphas<SIDE>(tile, batch, unit, alphas);
+void composite_all(Tile& tile, const Batch& batch, int unit, const Floats* alphas, Floats* sums, const Way& way) {
+    Floats total[(N + 3) & ~3];
     for (int c = 0; c < ((N + 3) & ~3); ++c) total[c] = way.fresh || c >= N ? all(0.f) : sums[c];
     if (batch.listed[unit])
         composite<CLOSING>(tile, batch, unit, alphas, [&](int k, Ints, Floats, Floats, Floats weight) {
@@ -194,13 +193,14 @@ constexpr auto list_compositors(std::integer_sequence<int, N...>) {
 
 // Composites a batch into a unit and its sums.
 template <bool CLOSING, int SIDE>
-void draw_unit(Tile& tile, const Batch& batch, Shares& shares, int unit, Floats* sums, int64_t channels, const Way& way) {
+void draw_unit(Tile& tile, const Batch& batch, const Floats* alphas, Shares& shares, int unit, Floats* sums,
+               int64_t channels, const Way& way) {
     constexpr auto COMPOSITORS = list_compositors<CLOSING, SIDE>(std::make_integer_sequence<int, FUSED>());
-    if (channels <= FUSED) return COMPOSITORS[channels - 1](tile, batch, unit, sums, way);
+    if (channels <= FUSED) return COMPOSITORS[channels - 1](tile, batch, unit, alphas, sums, way);
     if (way.fresh) std::memset(static_cast<void*>(sums), 0, sizeof(Floats) * size_t(channels));
     if (batch.listed[unit]) {
         int n = 0;
-        composite<CLOSING, SIDE>(tile, batch, unit, [&](int k, Ints, Floats, Floats taken, Floats weight) {
+        composite<CLOSING>(tile, batch, unit, alphas, [&](int k, Ints, Floats, Floats taken, Floats weight) {
             shares.weight[n] = weight;
             shares.color[n] = batch.color[k];
             n += any(taken > 0.f);
@@ -231,9 +231,9 @@ public:
                 write_empty(blank, int(written % TILE));
             }
         };
-        const auto go_on = [&](int row) {
-            write(before, row);
-            write_empties(first + (last - first) * (row + 1) / TILE);
+        const auto go_on = [&](int step) {
+            if (step % 2) write(before, step / 2);
+            else write_empties(first + (last - first) * (step + 2) / (2 * TILE));
         };
         for (int64_t i = 0; i < count; ++i) {
             const Place place = find(tiles[i]);
@@ -257,7 +257,7 @@ private:
         return {left, top, int(columns < TILE ? columns : TILE), int(rows < TILE ? rows : TILE)};
     }
 
-    // Composites a tile; calls go_on(row) TILE times meanwhile.
+    // Composites a tile; calls go_on(step) 2 TILE times meanwhile.
     template <class GoOn>
     void compose(int64_t t, const Place& place, const GoOn& go_on) {
         const int64_t channels = canvas_.channels, begin = bins_.tile_begin[t], end = bins_.tile_begin[t + 1];
@@ -270,9 +270,13 @@ private:
             const Way way{e == begin, done ? pixels : nullptr, canvas_.background};
             for (int unit = 0; unit < UNITS; ++unit) {
                 batch_.foresee(bins_, e + BATCH, unit, features_, channels);
+                const bool goes_on = way.fresh && unit % (UNITS / TILE) == 0;
+                if (batch_.listed[unit]) find_alphas<SIDE>(tile_, batch_, unit, alphas_);
+                if (goes_on) go_on(2 * unit / (UNITS / TILE));
                 if (batch_.listed[unit] || way.fresh || done)
-                    draw_unit<CLOSING, SIDE>(tile_, batch_, shares_, unit, sums_.of + unit * channels, channels, way);
-                if (e == begin && unit % (UNITS / TILE) == 0) go_on(unit / (UNITS / TILE));
+                    draw_unit<CLOSING, SIDE>(tile_, batch_, alphas_, shares_, unit, sums_.of + unit * channels, channels,
+                                             way);
+                if (goes_on) go_on(2 * unit / (UNITS / TILE) + 1);
             }
         }
         for (int unit = 0; SIDE == 1 && !done && unit < UNITS; ++unit)  // all pixels have stopped before the last batch
@@ -297,6 +301,7 @@ private:
     Tile tile_;
     Sums sums_;
     Batch batch_;
+    Floats alphas_[BATCH];
     Shares shares_;
     Pixels pixels_[2];      // of the tile that is composited, and
     bool written_ = false;  // which one's are being written
