@@ -32,14 +32,13 @@ def reconstruct_surface(model: NearMini, views: list[PhotoView], progress: Progr
     progress("Shape", 0.5)
     silhouettes = [Silhouette(view.photo, view.camera) for view in views]
     hull = carve_hull(silhouettes, SURFEL_RESOLUTION)
-    if config.symmetry == "auto" and measure_hull_asymmetry(logits, hull, fusion) < config.hull_error \
-            and measure_mirror_gap(views, hull) < config.mirror_gap:
+    if config.symmetry == "auto" and measure_mirror_gap(views, hull) < config.mirror_gap:
         config = replace(config, symmetry="on")
     logits, hull = blur_binomial(_balance(logits, config)), _mirror(hull, config)
     logits = logits - _doubt_depth(views, logits, hull, config, fusion)
     low, high = bound_object(views, logits, hull, fusion)
     widest = _widen_bounds(low, high, fusion)
-    hull = cut_to_bounds(hull, *widest)
+    hull = _mirror(cut_to_bounds(hull, *widest), config)
     solid = weigh_evidence(views, logits, hull, config, fusion, part(progress, 0.5, 0.8))
     solid = _balance(doubt_beyond(solid, low, high, fusion), config)
     if config.thickness == "thin":
@@ -60,16 +59,9 @@ def doubt_beyond(solid: np.ndarray, low: np.ndarray, high: np.ndarray, fusion: F
     return solid + fusion.bounds_slope * np.minimum(measure_within(low, high, SURFEL_RESOLUTION), 0)
 
 
-def measure_hull_asymmetry(logits: np.ndarray, hull: np.ndarray, fusion: FusionConfig) -> float:
-    """How far the mirror image in x = 0 of what is likely inside a hull (128, 128, 128), by logits (64, 64, 64), leaves
-    the hull, in cells of 128^3, in the mean, but for the first cell."""
-    solid = (hull > 0) & (double(logits) + fusion.align_bias > 0)
-    return float(np.clip(-hull[::-1][solid] - 1, 0, None).mean()) if solid.any() else np.inf
-
-
 def measure_mirror_gap(views: list[PhotoView], hull: np.ndarray) -> float:
     """The largest share of a photo's object that a hull (128, 128, 128) fills, but not what is left of it where its
-    mirror image in x = 0 carves it: something thin that stands askew, which the networks hardly see."""
+    mirror image in x = 0 carves it: next to nothing of a thing that is its own mirror image."""
     points, both = compute_cell_centres(SURFEL_RESOLUTION), np.minimum(hull, hull[::-1])
     filled = [[_Sightlines(view, points[np.flatnonzero(grid > 0)]).known for view in views] for grid in (hull, both)]
     return max(float((before & ~after).sum() / max(before.sum(), 1)) for before, after in zip(*filled))
@@ -132,7 +124,8 @@ def weigh_evidence(views: list[PhotoView], logits: np.ndarray, hull: np.ndarray,
     logits: (64, 64, 64) of what is inside, all photos together. hull: (128, 128, 128), positive inside all outlines.
     Every photo's front, aligned to the solid, speaks against what is before it, but hardly where the hull is thinner
     than fronts err: it would cut sheets and legs off. Where a pixel of an outline has nothing behind it, what is
-    likeliest there is filled, so that thin parts stay.
+    likeliest there is filled, so that thin parts stay. Of what is symmetric by the config, and so its hull, what a
+    front says and what is filled holds for the other side, too.
     """
     inside = np.flatnonzero(hull > -1)
     points = compute_cell_centres(SURFEL_RESOLUTION)[inside]
@@ -142,15 +135,23 @@ def weigh_evidence(views: list[PhotoView], logits: np.ndarray, hull: np.ndarray,
     for number, view in enumerate(views):
         progress("Shape", number / len(views))
         sure += voice * _vote(view, points, fusion)
-    sure = _smooth(sure, inside, fusion.smoothing)
+    twin = _find_twins(inside) if config.symmetry == "on" else np.arange(len(inside))
+    sure = _smooth((sure + sure[twin]) / 2, inside, fusion.smoothing)
     lines = [_Sightlines(view, points) for view in views]
     deep = sure / config.logits_per_cell
     for _ in range(fusion.fill_rounds):
         for line in lines:
             deep += line.find_lack(deep, fusion)
+        deep = np.maximum(deep, deep[twin])
     out = np.full(hull.size, -4, np.float32)
     out[inside] = np.clip(deep, -4, 4)
     return out.reshape(hull.shape)
+
+
+def _find_twins(inside: np.ndarray) -> np.ndarray:
+    """(P,) the rows of the mirror images in x = 0 of the cells numbered inside (P,) of 128^3, which all have one."""
+    plane = SURFEL_RESOLUTION**2
+    return np.searchsorted(inside, (SURFEL_RESOLUTION - 1 - inside // plane) * plane + inside % plane)
 
 
 def bound_object(views: list[PhotoView], logits: np.ndarray, hull: np.ndarray,

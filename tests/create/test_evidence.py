@@ -9,7 +9,6 @@ from near_core.create.evidence import (
     bound_object,
     doubt_beyond,
     flatten_solid,
-    measure_hull_asymmetry,
     measure_mirror_gap,
     resize_grid,
     weigh_evidence,
@@ -29,25 +28,18 @@ def test_a_grid_keeps_linear_values_at_another_size():
     np.testing.assert_allclose(made[inner, inner, inner], expected, atol=1e-5)
 
 
-def test_outlines_contradict_a_symmetry_that_is_none():
-    """A hull around a ball in the middle, or beside it."""
-    x, y, z = compute_cell_centres(128).reshape(128, 128, 128, 3).transpose(3, 0, 1, 2)
-    ball = lambda aside: np.clip((0.3 - np.sqrt((x - aside) ** 2 + y**2 + z**2)) * 128, -3.5, 3.5).astype(np.float32)
-    likely = np.full((64, 64, 64), 2, np.float32)
-    assert measure_hull_asymmetry(likely, ball(0), FusionConfig()) == 0
-    assert measure_hull_asymmetry(likely, ball(0.05), FusionConfig()) > ReconstructionConfig().hull_error
-    assert measure_hull_asymmetry(likely - 9, ball(0), FusionConfig()) == np.inf
-
-
 def test_a_mirror_image_must_not_carve_what_outlines_show():
-    """A block, and one with a fin on its right alone, which the block's mirror image would carve off."""
+    """A block, one with a fin on its right alone, which the block's mirror image would carve off, and one that stands
+    beside the middle."""
     view = view_of(cameras.orbit(0, 0, 3, 18, 128, 128), np.zeros((128, 128), np.float32))
     hull = np.full((128, 128, 128), -4, np.float32)
     hull[40:88, 40:88, 30:70] = 4
+    block = hull.copy()
     most = ReconstructionConfig().mirror_gap
     assert measure_mirror_gap([view], hull) == 0
     hull[75:85, 60:63, 70:100] = 4
     assert measure_mirror_gap([view], hull) > most
+    assert measure_mirror_gap([view], np.roll(block, 6, 0)) > most
 
 
 def test_what_a_mirror_image_would_carve_stays(model, monkeypatch):
@@ -61,6 +53,18 @@ def test_what_a_mirror_image_would_carve_stays(model, monkeypatch):
     for most, stays in ((ReconstructionConfig.mirror_gap, True), (np.inf, False)):
         mesh = evidence.reconstruct_surface(model, views, config=ReconstructionConfig(mirror_gap=most))
         assert (mesh.vertices[:, 2] > 0.35).any() == stays
+
+
+def test_what_is_filled_on_one_side_stays_when_both_are_one():
+    """A photo from the right of a block of which nothing seems likely: what fills its outline does so on the left, too,
+    and what the front says against it does not undo that."""
+    view = view_of(cameras.orbit(40, 0, 3, 18, 128, 128), np.full((128, 128), -0.3, np.float32))
+    hull = np.full((128, 128, 128), -4, np.float32)
+    hull[40:88, 40:88, 30:70] = 4
+    solid = weigh_evidence([view], np.full((64, 64, 64), -8, np.float32), hull, ReconstructionConfig(symmetry="on"))
+    np.testing.assert_array_equal(solid, solid[::-1])
+    lines = evidence._Sightlines(view, compute_cell_centres(128)[np.flatnonzero(hull > 0)])
+    assert (lines.find_deepest(solid.ravel()[np.flatnonzero(hull > 0)])[lines.known] > 0).mean() > 0.98
 
 
 @pytest.mark.parametrize("missing", [0, 8])
