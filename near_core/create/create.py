@@ -69,6 +69,7 @@ def create_from_mesh(mesh: meshes.Mesh, *, name: str, source: str = "", normaliz
         raise NearError("There is no detail called {detail}.", "Choose one of {choices}.", detail=detail,
                         choices=", ".join(DETAILS))
     extent = 1.0
+    meshes.check(mesh)
     if normalize:
         mesh, extent, _ = meshes.normalize(mesh)
     progress("Surface", 0.0)
@@ -134,6 +135,8 @@ def create_from_image(photos: Sequence[Shot | str | Path | np.ndarray], *, mask:
     extent, centre, notes = 1.0, np.zeros(3), [] if notes is None else notes
     reconstruction = _follow_hints(reconstruction, thickness, symmetry)
     reconstruction = replace(reconstruction, refine=refine or reconstruction.refine)
+    if mesh is not None:
+        meshes.check(mesh)
     if mesh is not None and normalize:
         mesh, extent, centre = meshes.normalize(mesh)
     shots = list_shots(photos, azimuth, Shot("", mask, camera, None, elevation, fov))

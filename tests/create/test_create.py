@@ -30,6 +30,13 @@ def test_a_mesh_keeps_its_size_when_normalized():
     assert np.abs(asset.surfels.position).max() == pytest.approx(0.5, abs=0.01)
 
 
+@pytest.mark.parametrize("change", [{"faces": np.int32([[0, 1, -2**31]])}, {"material_index": np.int32([-2**31] * 12)},
+                                    {"vertices": np.full((8, 3), np.nan, np.float32)}])
+def test_a_mesh_that_is_taken_as_it_is_is_looked_through(change):
+    with pytest.raises(NearError):
+        create_from_mesh(replace(box((0.4, 0.2, 0.1)), **change), name="box")
+
+
 def test_a_mesh_without_faces_is_refused_in_a_sentence():
     with pytest.raises(NearError) as caught:
         create_from_mesh(Mesh(np.zeros((3, 3), np.float32), np.zeros((0, 3), np.int32)), name="nothing", normalize=True)
