@@ -244,7 +244,8 @@ def test_several_photos_are_asked_about_before_any_is_converted(tmp_path, monkey
     chosen = {name: photo_options.NEAR_PG_origin.bl_rna.properties[name].default
               for name in photo_options.NAMES}
     dialog = SimpleNamespace(**chosen | {"matting": "ISNET", "seed": 3, "mask": "/m.png"}, mesh_object="", size=1.0,
-                             image_name="", filepath="", directory=str(tmp_path), _is_interactive=True, picks=False,
+                             placement="BESIDE", image_name="", filepath="", directory=str(tmp_path),
+                             _is_interactive=True, picks=False,
                              files=[SimpleNamespace(name=name) for name in ("a.tif", "b.tif")], report=print)
     made = create.NEAR_OT_create_asset_from_image
     dialog._ask_views = lambda paths: made._ask_views(dialog, paths)
@@ -280,8 +281,8 @@ def test_a_photo_on_a_mesh_is_called_as_it_was_chosen(tmp_path, monkeypatch, cub
     monkeypatch.setattr(create, "run_in_editor", lambda context, operator, **told: asked.update(told))
     options = photo_options.NEAR_PG_origin.bl_rna.properties
     dialog = SimpleNamespace(**{name: options[name].default for name in photo_options.NAMES}, mesh_object=cube.name,
-                             _finds=lambda angle: True)
+                             placement="BESIDE", _finds=lambda angle: True)
     made = create.NEAR_OT_create_asset_from_image
     dialog._tell = lambda: made._tell(dialog)
     assert made._show_pose(dialog, bpy.context, pictures.open_picture(tmp_path / "mug.tif"), "mug.tif") == {"FINISHED"}
-    assert asked["photo"] == "mug.tif" and asked["filepath"].endswith("mug.png")
+    assert asked["photo"] == "mug.tif" and asked["placement"] == "BESIDE" and asked["filepath"].endswith("mug.png")
