@@ -63,7 +63,7 @@ def take_camera(photo: Any, path: Path, scene: bpy.types.Scene) -> cameras.Camer
                                "Change its lens type, or choose the photo's view.", camera=ob.name)
     size, matrix, behind = images.read_size(path), np.array(ob.matrix_world), _find_behind(ob, photo)
     return convert_camera(ob.data, matrix, *size) if behind is None else _look_through(
-        ob.data, matrix, size, behind, scene.render)
+        ob.data, matrix, size, images.read_turn(path), behind, scene.render)
 
 
 def is_mirrored(photo: Any) -> bool:
@@ -79,22 +79,27 @@ def _find_behind(ob: Any, photo: Any) -> Any:
                  if each.image is not None and _shows(each.image, photo)), None)
 
 
-def _look_through(lens: Any, matrix: np.ndarray, size: tuple[int, int], behind: Any, render: Any) -> cameras.Camera:
+def _look_through(lens: Any, matrix: np.ndarray, size: tuple[int, int], quarters: int, behind: Any, render: Any
+                  ) -> cameras.Camera:
     """The camera of a photo of a size, width and height, that Blender shows behind a camera's frame, of the photo's
-    mirror image where it shows that. behind: as which background image."""
+    mirror image where it shows that. quarters: clockwise turns by which it is upright, which Blender does not do.
+    behind: as which background image."""
     wide, high = (round(getattr(render, f"resolution_{axis}") * getattr(render, f"pixel_aspect_{axis}"))
                   for axis in "xy")
     frame, (tall, low) = convert_camera(lens, matrix, wide, high), behind.image.display_aspect
-    shape, across, down = size[0] / size[1] * tall / low, float(wide), float(high)
+    lying = size[::-1] if quarters % 2 else size  # as Blender shows it
+    shape, across, down = lying[0] / lying[1] * tall / low, float(wide), float(high)
     if behind.frame_method != "STRETCH":
         if (shape > wide / high) == (behind.frame_method == "FIT"):
             down = wide / shape
         else:
             across = high * shape
     scale = max(behind.scale, 1e-6)  # Blender lets it be 0
-    finer = np.diag([size[0] / (across * scale), size[1] / (down * scale)])
+    shares = [lying[0] / (across * scale), lying[1] / (down * scale)]
+    finer = np.diag(shares[::-1] if quarters % 2 else shares)
     middle = np.array([wide, high]) / 2 + _measure_offset(behind, lens, wide, high, shape)
     turn = behind.rotation + math.pi * behind.use_flip_y  # clockwise
+    turn -= math.pi / 2 * (quarters if behind.use_flip_x == behind.use_flip_y else -quarters)
     back = np.array([[math.cos(turn), math.sin(turn)], [-math.sin(turn), math.cos(turn)]])
     world_to_camera, intrinsics = frame.world_to_camera.copy(), np.eye(3)
     world_to_camera[:2] = back @ world_to_camera[:2]

@@ -16,6 +16,15 @@ _MILLIMETRES = {2: 25.4, 3: 10.0, 4: 1.0}
 _FILM_DIAGONAL = math.hypot(36, 24)  # mm; what makes focal lengths equivalent (CIPA DCG-001)
 
 
+def read_turn(path: str | Path) -> int:
+    """By how many quarter turns clockwise a photo is shown upright; 0 where its file doesn't say."""
+    try:
+        with explain_errors(Path(path)), open_picture(Path(path), "It") as file:
+            return {3: 2, 6: 1, 8: 3}.get(file.getexif().get(ORIENTATION, 1), 0)
+    except NearError:
+        return 0
+
+
 def read_field_of_view(path: str | Path) -> float | None:
     """The horizontal angle, degrees, that an upright photo covers, by the focal length that its camera noted.
 

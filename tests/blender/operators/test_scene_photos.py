@@ -152,6 +152,28 @@ def test_a_photo_that_lies_on_its_side_is_measured_upright(tmp_path):
     assert read_size(tmp_path / "phone.jpg") == (40, 60)
 
 
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize("orientation, place", [
+    (6, lambda x, y: (40 - y, x)), (3, lambda x, y: (60 - x, 40 - y)), (8, lambda x, y: (y, 60 - x))])
+def test_a_photo_that_lies_on_its_side_behind_a_camera_is_seen_upright(tmp_path, orientation, place, flip):
+    """Blender shows it as it is stored. What is seen of the mirror image is that of the upright one."""
+    exif, scene, ob = Image.Exif(), bpy.context.scene, add_camera("Tripod", (3, -4, 2), (1, 1, 0.5))
+    exif[0x0112] = orientation
+    found = []
+    for name, options in (("stored", {}), ("phone", {"exif": exif})):
+        path = tmp_path / f"{name}.jpg"
+        Image.new("RGB", (60, 40)).save(path, **options)
+        show_behind(ob, str(path))
+        behind = ob.data.background_images[-1]
+        behind.rotation, behind.offset, behind.use_flip_x = 0.3, (0.1, 0.2), flip
+        assert tuple(behind.image.size) == (60, 40)
+        told = add_row(bpy.data.objects.new("Owner", None), str(path), ob)
+        camera = scene_photos.take_camera(told, path, scene)
+        x, y = project(camera, (0.4, 1.6, 0.1))
+        found.append((camera.width - x if flip else x, y))
+    assert found[1] == pytest.approx(place(*found[0]), abs=0.01)
+
+
 def test_what_is_no_camera_is_named(tmp_path):
     path, scene, owner = save_egg(tmp_path / "egg.png"), bpy.context.scene, bpy.data.objects.new("Owner", None)
     with pytest.raises(NearError, match="egg.png has no camera"):
