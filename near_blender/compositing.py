@@ -22,7 +22,10 @@ _FOLLOWED = ("camera", "world", "frame_start", "frame_end", "frame_step")
 _FOLLOWED_IN_RENDER = (
     "resolution_x", "resolution_y", "resolution_percentage", "pixel_aspect_x", "pixel_aspect_y", "use_border",
     "use_crop_to_border", "border_min_x", "border_max_x", "border_min_y", "border_max_y", "fps", "fps_base",
-    "use_multiview", "views_format", "threads_mode", "threads")
+    "use_multiview", "views_format", "threads_mode", "threads", "use_motion_blur", "motion_blur_shutter",
+    "motion_blur_position")
+_FOLLOWED_IN_CYCLES = ("film_exposure", "filter_width", "motion_blur_position", "max_bounces", "diffuse_bounces",
+                       "glossy_bounces")
 _FOLLOWED_IN_LAYERS = ("exclude", "hide_viewport", "holdout", "indirect_only")
 
 
@@ -139,6 +142,20 @@ def follow(scene: Any, companion: Any) -> None:
 def _follow_settings(scene: Any, companion: Any) -> None:
     _copy(scene, companion, _FOLLOWED)
     _copy(scene.render, companion.render, _FOLLOWED_IN_RENDER)
+    if hasattr(scene, "cycles"):
+        _follow_film(scene, companion.cycles)
+    for layer, own in zip(scene.view_layers, companion.view_layers):
+        _copy(layer, own, ("use_motion_blur",))
+
+
+def _follow_film(scene: Any, own: Any) -> None:
+    """NeAR exposes and filters as Cycles does, whose settings EEVEE does not know."""
+    if scene.render.engine == "CYCLES":
+        _copy(scene.cycles, own, _FOLLOWED_IN_CYCLES)
+        return
+    for name, value in (("film_exposure", 1.0), ("filter_width", scene.render.filter_size)):
+        if getattr(own, name) != value:
+            setattr(own, name, value)
 
 
 def _follow_layers(source: Any, target: Any) -> None:
@@ -150,7 +167,7 @@ def _follow_layers(source: Any, target: Any) -> None:
 
 
 def _copy(source: Any, target: Any, names: tuple[str, ...]) -> None:
-    for name in names:
+    for name in (each for each in names if hasattr(source, each)):  # not every Blender has all
         value = getattr(source, name)
         if getattr(target, name) != value:
             setattr(target, name, value)

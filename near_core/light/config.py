@@ -44,6 +44,10 @@ class TransportConfig:
     probe_rays: int = 16  # the same where a probe of few texels lies before the map
     traced_rays: int = 16  # of a point between surfels, traced
     fine_pixel: float = 0.5  # cells: under smaller pixels these are halved, as more points around mirror the same
+    finest_pixel: float = 0.25  # cells: under smaller ones dull points trace for those beside them
+    dull_metallic: float = 0.5  # below which a point is dull: metals' rays go on, and are noise
+    alike_normal: float = 0.01  # radians by which neighbouring points' wide lobes may turn and mirror the same
+    alike_roughness: float = 0.02  # by which one may be rougher
     # of the light: a point's rays are halved once for each of these that it mirrors less than
     faint_shares: tuple[float, ...] = (0.06, 0.05)
     open_halvings: int = 1  # at most, of rays that are not traced: as all points have the same, nothing averages them

@@ -153,6 +153,19 @@ def _spare_rays(points: Surfels, view: np.ndarray, config: TransportConfig) -> n
     return np.where(points.roughness > config.narrow_roughness, made, np.minimum(made, 1))
 
 
+def _find_alike(met: MetPoints, config: TransportConfig) -> np.ndarray:
+    """Points that another one speaks for, whose lobe is wide, too, and turned to nearly the same, (K,) bool: what one
+    of them mirrors is what the other does."""
+    points, lead = met.points, met.lead
+    if lead is None:
+        return np.zeros(len(points), bool)
+    wide = points.roughness >= config.narrow_roughness + 0.5 * config.narrow_fade
+    apart = points.shading_normal - points.shading_normal[lead]
+    turned = np.einsum("kc,kc->k", apart, apart) >= config.alike_normal ** 2
+    return ((lead != np.arange(len(lead))) & wide & wide[lead] & ~turned
+            & (np.abs(points.roughness - points.roughness[lead]) < config.alike_roughness))
+
+
 def _halve(met: MetPoints, config: TransportConfig) -> np.ndarray:
     """How many times the rays that points send to the asset itself are halved, (K,) uint8: once more under small
     pixels, of which more average their noise; one ray is left."""
@@ -165,18 +178,33 @@ def mirror_asset(lit: LitSurface, met: MetPoints, key: np.ndarray) -> np.ndarray
     former in their light (6). (K, 7 or 13) float32. Where it hides more of the light than of the lobe, that is below 0.
 
     key: (K,) int32 below the number of surfels, what rotates a point's rays: noise that is to be averaged needs others
-    for its neighbours. Traced for all: what the few rays of surfels miss can hide the brightest of the light.
+    for its neighbours. Traced for all: what the few rays of surfels miss can hide the brightest of the light. Where
+    pixels are tiny, points speak for dull ones beside them with twice the rays.
     """
-    light, config, points = lit.light, lit.transport.config, met.points
-    layer, other = light.choose("base", lit.matrix), None
+    config, fewer = lit.transport.config, _halve(met, lit.transport.config)
+    dull = (met.size < config.finest_pixel * CELL) & (met.points.metallic < config.dull_metallic)
+    follows = dull & _find_alike(met, config) if dull.any() else dull
+    if not follows.any():
+        return _trace_asset(lit, met.points, met.view, key, fewer)
+    leads = np.zeros(len(dull), bool)
+    leads[met.lead[follows]] = True
+    rows = np.flatnonzero(~follows)
+    traced = _trace_asset(lit, met.points.take(rows), met.view[rows], key[rows], (fewer - (leads & (fewer > 0)))[rows])
+    place = np.cumsum(~follows) - 1
+    return traced[np.where(follows, place[met.lead], place)]
+
+
+def _trace_asset(lit: LitSurface, points: Surfels, view: np.ndarray, key: np.ndarray, fewer: np.ndarray) -> np.ndarray:
+    """What mirror_asset returns of each of these points. fewer: (K,) uint8, how many times its rays are halved."""
+    light, layer, other = lit.light, lit.light.choose("base", lit.matrix), None
     if lit.lamps is not None:
         other = lit.transport.spread(lit.lamps.radiosity), np.empty((len(points), 2, 3), np.float32)
     opened, traced, blocked = specular.trace_specular(
-        lit.transport.traced, key, np.ascontiguousarray(met.view), points.shading_normal, points.roughness,
+        lit.transport.traced, key, np.ascontiguousarray(view), points.shading_normal, points.roughness,
         lit.transport.spread(lit.illumination.radiosity), layer.far,
         light.asset_to_map(lit.rotation).astype(np.float32), around=layer.around,
-        mirrors=lit.transport.find_mirrors(light, lit.matrix, lit.illumination.bounces), rays=config.traced_rays,
-        fewer=_halve(met, config), points=(points.position, points.normal), other=other,
+        mirrors=lit.transport.find_mirrors(light, lit.matrix, lit.illumination.bounces),
+        rays=lit.transport.config.traced_rays, fewer=fewer, points=(points.position, points.normal), other=other,
         hidden_only=True, threads=1)
     own = (traced - opened * (1 - blocked)[:, None, None]).reshape(-1, 6)
     among = [] if other is None else [other[1].reshape(-1, 6)]
@@ -286,17 +314,22 @@ def _reflect_map(lit: LitSurface, met: MetPoints, arrives: np.ndarray) -> tuple[
     rays = config.point_rays if light.near is None else config.probe_rays
     key = np.zeros(count, np.int32)  # the same rays for all points: no noise between neighbours
     fewer = np.minimum(met.fewer, config.open_halvings if light.near is None else 0)  # probes have few already
+    alike = _find_alike(met, config)
     for share, layer in ((1 - wide, light.choose("whole", lit.matrix)), (wide, light.choose("base", lit.matrix))):
-        rows = pick_rows(share > 0)
+        rows = pick_rows((share > 0) & ~alike)
         part, towards = points.take(rows), np.ascontiguousarray(view[rows])
         if not len(part):
             continue
         opened[rows] += share[rows, None, None] * specular.reflect(
             layer.far, part.normal, towards, part.shading_normal, part.roughness, key[rows], turn, around=layer.around,
             origin=part.position, rays=rays, fewer=fewer[rows], threads=1)
-        if share is wide:
-            for out, sent in zip(glare, mirror_spots(light, turn, part, towards, arrives[rows], config)):
-                out[rows] = wide[rows, None, None] * sent
+    if alike.any():
+        opened[alike] = opened[met.lead[alike]]
+    rows = pick_rows(wide > 0)
+    if arrives.shape[1] and len(part := points.take(rows)):
+        towards = np.ascontiguousarray(view[rows])
+        for out, sent in zip(glare, mirror_spots(light, turn, part, towards, arrives[rows], config)):
+            out[rows] = wide[rows, None, None] * sent
     return opened, glare
 
 

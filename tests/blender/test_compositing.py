@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import stage
 
-from near_blender import compositing
+from near_blender import compositing, sync
 
 
 @pytest.fixture
@@ -125,6 +125,27 @@ def test_companion_follows_the_artist(scene, ball):
     compositing._catch_up()  # as Blender does where it has a window, once the scene is evaluated
     bpy.context.view_layer.update()
     assert "Floor" not in companion.objects and asset.name in companion.objects
+
+
+def test_companion_exposes_as_the_artists_engine_does(scene, tmp_path):
+    """Cycles has an exposure, a filter and bounces of its own; EEVEE and Workbench know none of them."""
+    bpy.ops.near.build_compositing()
+    companion = compositing.find_companion(scene)
+    before = draw(scene, tmp_path, "before")
+    scene.cycles.film_exposure = 2
+    ratio = draw(scene, tmp_path, "after")[..., :3].mean((0, 1)) / before[..., :3].mean((0, 1))
+    np.testing.assert_allclose(ratio, 2, rtol=0.03)
+    scene.cycles.film_exposure, scene.cycles.filter_width, scene.cycles.max_bounces = 2.5, 1.0, 0
+    scene.render.use_motion_blur, scene.render.motion_blur_shutter = True, 0.25
+    bpy.context.view_layer.use_motion_blur = False
+    compositing.follow(scene, companion)
+    assert (sync.find_exposure(companion), sync.find_filter_width(companion)) == (2.5, 1.0)
+    assert sync.count_bounces(companion) == {"diffuse_bounces": 0, "glossy_bounces": 0}
+    assert (companion.render.use_motion_blur, companion.render.motion_blur_shutter) == (True, 0.25)
+    assert not companion.view_layers[0].use_motion_blur
+    scene.render.engine, scene.render.filter_size = "BLENDER_WORKBENCH", 2.0
+    compositing.follow(scene, companion)
+    assert (sync.find_exposure(companion), sync.find_filter_width(companion)) == (1.0, 2.0)
 
 
 def test_asset_that_is_added_later_is_left_to_the_companion(scene):

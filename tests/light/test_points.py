@@ -115,3 +115,32 @@ def test_what_mirrors_little_has_fewer_rays():
     lit = replace(lit, transport=replace(lit.transport, config=TransportConfig()))
     met = points.meet(lit, points.tell(lit), surfels, view, np.zeros(4, np.float32), lambda: touch(surfels))
     assert met.fewer.tolist() == [2, 0, 0, 1]
+
+
+def test_dull_points_beside_another_mirror_what_it_does_unless_they_are_turned():
+    """Beside a wall: four in a row have one that speaks for them; a turned, a smooth and a metal one trace for
+    themselves."""
+    ground, wall = floor(0.5, metallic=0.0), floor(0.5, metallic=0.0)
+    wall = replace(wall, position=wall.position[:, [2, 1, 0]] + np.float32([0.1, 0, 0]),
+                   normal=-wall.normal[:, [2, 1, 0]], shading_normal=-wall.normal[:, [2, 1, 0]])
+    prepared, light = transport.prepare_transport(concatenate([ground, wall]), 1), transport.prepare_light(sunny(200.0))
+    lit = points.LitSurface(prepared, light, transport.illuminate(prepared, light, np.eye(3), threads=1), None,
+                            np.eye(4), np.eye(3))
+    count = len(ground)
+    surfels, lead = ground.take(np.arange(count)), np.arange(count) // 4 * 4
+    surfels.roughness[1::4] = 0.1
+    surfels.metallic[2::8] = 1
+    surfels.shading_normal[6::8] = np.float32([0, 0.1, 0.995])
+    view = np.broadcast_to(np.float32([0, -0.6, 0.8]), (count, 3)).copy()
+
+    def trace(lead):
+        met = points.meet(lit, points.tell(lit), surfels, view, np.full(count, 1e-6, np.float32),
+                          lambda: touch(surfels), lead=lead)
+        return points.mirror_asset(lit, met, np.arange(count, dtype=np.int32))
+
+    alone, spoken_for = trace(None), trace(lead)
+    np.testing.assert_array_equal(spoken_for[3::4], spoken_for[::4])  # as dull as the first of its four
+    own = np.setdiff1d(np.arange(count), np.r_[:count:4, 3:count:4])
+    np.testing.assert_allclose(spoken_for[own], alone[own], atol=1e-6)
+    assert alone[:, 6].max() > 0.2
+    np.testing.assert_allclose(spoken_for[::4].mean(0), alone[::4].mean(0), rtol=0.1, atol=2e-3)
