@@ -11,10 +11,8 @@ import numpy as np
 
 from .._kernels import grid, specular
 from ..asset import CELL, Surfels
-from ..directions import unit
-from ..image import luminance
 from ..scene import Occluders
-from . import lamplight, principled
+from . import lamplight, principled, spots
 from .config import TransportConfig
 from .lamplight import LampLight
 from .shadows import Feet, Surroundings
@@ -37,25 +35,9 @@ class LitSurface:
     skin: Occluders | None = None
 
     @cached_property
-    def spots(self) -> SharpSpots:
+    def spots(self) -> spots.SharpSpots:
         """The spots of its map whose shadows' edges its points ask for."""
-        light, config = self.light, self.transport.config
-        bright = np.flatnonzero(luminance(light.sun_weight[-light.spots:]) > config.least_spot * 4 * np.pi * light.mean)
-        towards = light.suns[-light.spots:][bright] @ light.asset_to_map(self.rotation).astype(np.float32)
-        across = unit(np.cross(towards, np.eye(3, dtype=np.float32)[np.abs(towards).argmin(1)]))
-        offsets = np.asarray(config.spot_offsets, np.float32) * np.float32(np.pi / light.pyramid.height)
-        beside = [unit(towards + x * across + y * np.cross(towards, across)) for x, y in offsets]
-        return SharpSpots(bright, towards, np.stack(beside, 1))
-
-
-@dataclass(frozen=True, eq=False)
-class SharpSpots:
-    """Rays towards P of a map's spots. number: (P,), which they are. towards: (P, 3) float32 unit, asset frame, to
-    their middles; beside: (P, R, 3), to what is around these."""
-
-    number: np.ndarray
-    towards: np.ndarray
-    beside: np.ndarray
+        return spots.find(self.light, self.light.asset_to_map(self.rotation), self.transport.config)
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +94,8 @@ class MetPoints:
     (K, 3) float32 unit, asset frame. told: (K, C) float32, what the surfels around say, as Told.values. size: (K,)
     float32, a pixel's edge at each, asset units. find_feet: finds where they touch the skin. fewer: (K,) uint8, how
     many times their rays are halved. lead: (K,) int, the point that speaks for each where several lie side by side on
-    one surface, else itself; None where each speaks for itself."""
+    one surface, else itself; None where each speaks for itself. pattern: (K,) int, which of spots.PATTERNS each one's
+    rays have, None: the first."""
 
     points: Surfels
     view: np.ndarray
@@ -121,6 +104,7 @@ class MetPoints:
     find_feet: Callable[[], Feet]
     fewer: np.ndarray
     lead: np.ndarray | None = None
+    pattern: np.ndarray | None = None
 
     @cached_property
     def feet(self) -> Feet:
@@ -129,9 +113,10 @@ class MetPoints:
 
 
 def meet(lit: LitSurface, around: Told, points: Surfels, view: np.ndarray, size: np.ndarray,
-         find_feet: Callable[[], Feet], cut: bool = False, lead: np.ndarray | None = None) -> MetPoints:
-    """What the surfels around tell points. points, view, size, find_feet, lead: as MetPoints. cut: whether the camera's
-    clip start may cut the asset open: its inner side, which no surfel faces, is dark."""
+         find_feet: Callable[[], Feet], cut: bool = False, lead: np.ndarray | None = None,
+         pattern: np.ndarray | None = None) -> MetPoints:
+    """What the surfels around tell points. points, view, size, find_feet, lead, pattern: as MetPoints. cut: whether the
+    camera's clip start may cut the asset open: its inner side, which no surfel faces, is dark."""
     config = lit.transport.config
     blend = partial(grid.blend, lit.transport.grid, points.position, points.normal, share=around.share,
                     radius=config.blend_radius, step=config.blend_step, threads=1)
@@ -139,7 +124,7 @@ def meet(lit: LitSurface, around: Told, points: Surfels, view: np.ndarray, size:
     if cut:
         facing = np.einsum("kc,kc->k", points.normal, blend(features=lit.transport.surfels.normal))
         told[facing <= 0] = 0
-    return MetPoints(points, view, told, size, find_feet, _spare_rays(points, view, config), lead)
+    return MetPoints(points, view, told, size, find_feet, _spare_rays(points, view, config), lead, pattern)
 
 
 def _spare_rays(points: Surfels, view: np.ndarray, config: TransportConfig) -> np.ndarray:
@@ -240,34 +225,36 @@ def _sharpen(lit: LitSurface, met: MetPoints, arrives: np.ndarray) -> np.ndarray
     and the surfels agree, more are not sent; faint spots are left to these."""
     if lit.skin is None or not lit.skin.are_traced or not arrives.shape[1]:
         return arrives
-    spots = lit.spots
-    if not len(spots.number):
+    sharp = lit.spots
+    if not len(sharp.number):
         return arrives
-    row, spot = np.nonzero(_find_unsure(lit, met, spots.towards, arrives.take(spots.number, 1)))
-    rays = spots.beside.shape[1]
-    seen = _trace_skin(lit, met, np.repeat(row, rays), spots.beside.take(spot, 0).reshape(-1, 3))
-    made = arrives.copy()
-    made[row, spots.number[spot]] = seen.reshape(-1, rays).mean(1)
+    unsure, made = _find_unsure(lit, met, sharp, arrives.take(sharp.number, 1)), arrives.copy()
+    for strong, beside in zip((False, True), sharp.beside):
+        row, spot = np.nonzero(unsure & (sharp.strong == strong))
+        rays, pattern = beside.shape[2], 0 if met.pattern is None else met.pattern[row]
+        seen = _trace_skin(lit, met, np.repeat(row, rays), beside[spot, pattern].reshape(-1, 3))
+        made[row, sharp.number[spot]] = seen.reshape(-1, rays).mean(1)
     return made
 
 
-def _find_unsure(lit: LitSurface, met: MetPoints, towards: np.ndarray, arrives: np.ndarray) -> np.ndarray:
-    """Where one ray towards the middle of a spot and the surfels around do not agree on how much of it arrives (K, P):
-    (K, P) bool. The ray of a point that speaks for others is enough for those of them that the surfels tell the same,
-    all or nothing. towards: (P, 3)."""
+def _find_unsure(lit: LitSurface, met: MetPoints, sharp: spots.SharpSpots, arrives: np.ndarray) -> np.ndarray:
+    """Where a ray towards the middle of a spot, or some around it where it is strong, and the surfels around do not
+    agree on how much of it arrives (K, P): (K, P) bool. What a point that speaks for others asks is enough for those of
+    them that the surfels tell the same, all or nothing."""
     config, points, lead = lit.transport.config, met.points, met.lead
     facing = np.einsum("kc,kc->k", points.normal, met.view) > config.least_facing
-    meets = (points.normal @ towards.T > config.least_cosine) | met.feet.rounded[:, None]
-    meets &= (points.shading_normal @ towards.T > 0) & facing[:, None]
+    meets = (points.normal @ sharp.towards.T > config.least_cosine) | met.feet.rounded[:, None]
+    meets &= (points.shading_normal @ sharp.towards.T > 0) & facing[:, None]
     if lit.light.near is not None:  # a probe's spots are blurred; where all surfels around agree there is no edge
         meets &= (arrives > config.least_edge) & (arrives < 1 - config.least_edge)
     unsure = np.zeros(meets.shape, bool)
 
     def ask(asked: np.ndarray) -> None:
-        row, spot = np.nonzero(asked)
+        row, ray = np.nonzero(asked.take(sharp.owner, 1))
         if len(row):
-            seen = _trace_skin(lit, met, row, towards[spot])
-            unsure[row, spot] = np.abs(seen - arrives[row, spot]) > config.spot_edge
+            seen, spot = _trace_skin(lit, met, row, sharp.asked[ray]), sharp.owner[ray]
+            apart = np.abs(seen - arrives[row, spot]) > config.spot_edge
+            unsure[row[apart], spot[apart]] = True
 
     if lead is None:
         ask(meets)

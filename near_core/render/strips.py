@@ -12,6 +12,7 @@ from .._kernels import pages, smooth, triangles
 from ..asset import Surfels
 from ..light.points import MetPoints
 from ..light.shadows import Feet
+from ..light.spots import SIDE
 from ..progress import Progress, part, silent
 from ..scene import Camera
 from . import reconstruction
@@ -19,7 +20,6 @@ from .config import SplattingConfig
 from .parallel import parallel_map
 from .skin import PreparedSkin, describe_points
 
-TILE = 8  # pixels along a tile in which no two points have the same rays
 AT_ONCE = 16384  # points shaded together: twice as many are no quicker, and threads could not share them out evenly
 SHARES = 8  # of a skin's points that threads take, where that leaves half as many to each
 MANY = 4  # skins from which points are looked for on one thread for each
@@ -191,7 +191,7 @@ class _Piece:
         world = chosen.position @ skin.matrix[:3, :3].T.astype(np.float32) + skin.matrix[:3, 3].astype(np.float32)
         left, top = np.round((camera.frame or (0, 0))[:2]).astype(int)  # windows of a picture send the same rays
         across, down = chosen.pixel % camera.width - left, chosen.pixel // camera.width - top
-        key = (across % TILE + TILE * (down % TILE)).astype(np.int32)
+        key = (across % SIDE + SIDE * (down % SIDE)).astype(np.int32)
         return skin.meet(surfels, camera.directions_to(world), key, size, partial(skin.prepared.find_feet, chosen),
                          _find_leads(across, down, chosen, self.strip.config.skin_alike * size))
 

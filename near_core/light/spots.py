@@ -1,0 +1,63 @@
+"""Rays towards a map's spots, suns that reflections look for as well, by which points find where their shadows end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..directions import unit
+from ..image import luminance
+from .config import TransportConfig
+from .transport import PreparedLight
+
+SIDE = 8  # pixels along a tile in which no two points have the same rays
+PATTERNS = SIDE * SIDE
+GOLDEN = 0.618034  # what its multiples leave lies evenly between 0 and 1
+
+
+@dataclass(frozen=True, eq=False)
+class SharpSpots:
+    """P of a map's spots. number: (P,), which they are. towards: (P, 3) float32 unit, asset frame, to their middles.
+    strong: (P,) bool. beside: (P, PATTERNS, R, 3) to what is around the middle of a faint one, of a strong one. asked:
+    (Q, 3), where a point asks first, owner: (Q,) of which spot."""
+
+    number: np.ndarray
+    towards: np.ndarray
+    strong: np.ndarray
+    beside: tuple[np.ndarray, np.ndarray]
+    owner: np.ndarray
+    asked: np.ndarray
+
+
+def find(light: PreparedLight, asset_to_map: np.ndarray, config: TransportConfig) -> SharpSpots:
+    """Those that are bright enough for points to ask for their shadows' edges. asset_to_map: (3, 3)."""
+    share = luminance(light.sun_weight[-light.spots:]) / max(4 * np.pi * light.mean, 1e-30)
+    bright = np.flatnonzero(share > config.least_spot)
+    towards = light.suns[-light.spots:][bright] @ asset_to_map.astype(np.float32)
+    across = unit(np.cross(towards, np.eye(3, dtype=np.float32)[np.abs(towards).argmin(1)]))
+    axes, texel = np.stack([across, np.cross(towards, across)], 1), np.float32(np.pi / light.pyramid.height)
+
+    def aim(offsets: np.ndarray) -> np.ndarray:
+        aside = np.einsum("rc,pcd->prd", offsets.reshape(-1, 2) * texel, axes)
+        return unit(towards[:, None] + aside).reshape(len(towards), *offsets.shape[:-1], 3)
+
+    strong = share[bright] > config.strong_spot
+    ring = aim(np.float32(config.spot_ring))
+    owner = np.r_[np.flatnonzero(~strong), np.repeat(np.flatnonzero(strong), ring.shape[1])]
+    beside = [aim(spread(rays, config.spot_reach)) for rays in config.spot_rays]
+    return SharpSpots(bright, towards, strong, (beside[0], beside[1]), owner,
+                      np.concatenate([towards[~strong], ring[strong].reshape(-1, 3)]))
+
+
+def spread(count: int, reach: float) -> np.ndarray:
+    """(PATTERNS, count, 2) float32 within reach of 0: as bright as a map is between its texels, where its rays go that
+    look `reach` texels far; other ones for each pixel of a tile, so that shadows' edges have no steps."""
+    bayer = np.zeros((1, 1), int)
+    while len(bayer) < SIDE:  # neighbours are far apart in it
+        bayer = np.block([[4 * bayer, 4 * bayer + 2], [4 * bayer + 3, 4 * bayer + 1]])
+    within = (np.stack([bayer.ravel(), np.rot90(bayer).ravel()], 1) + 0.5) / PATTERNS
+    rays = np.arange(count)
+    place = np.stack([rays, np.argsort(rays * GOLDEN % 1).argsort()], 1)  # each in a row and a column of its own
+    even = (place + within[:, None]) / count - 0.5
+    return (reach * np.sign(even) * (1 - np.sqrt(1 - 2 * np.abs(even)))).astype(np.float32)
