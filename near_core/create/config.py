@@ -130,6 +130,7 @@ class StackConfig:
     base_tolerance: float = 0.015  # of half the base's width; by how much the outline may differ from its ellipse
     top_tolerance: float = 0.03  # the same of what stands on it
     least_above: float = 0.08  # of half the base's width that the outline goes on above the base, at least
+    least_notch: float = 0.05  # of half the base's width that the outline is notched between both, at least
     narrowest: float = 0.35  # of the base's width that what stands on it has, at least
     widest: float = 0.85  # the same, at most
     flattest: float = 0.85  # of the base's height over its width that its rim has, at least: it is seen less steeply

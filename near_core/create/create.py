@@ -227,7 +227,9 @@ def _place_camera(model: NearMini, photo: Photo, shot: Shot, config: Reconstruct
     azimuth, lens = shot.azimuth or 0.0, find_lens(shot)
     stack = find_stack(make_network_image(photo)[Picture.ALPHA] > 0.5) if shot.elevation is None else None
     if stack is not None:
-        return centre_stack(photo.guess_camera(azimuth, stack.elevation, lens), stack)
+        camera = centre_stack(photo.guess_camera(azimuth, stack.elevation, lens), stack)
+        if suppose_stack(PhotoView(look_at(model, photo, camera), camera, config)) is not None:
+            return camera
     return find_camera(model, photo, azimuth, shot.elevation, lens, config.maximum_shrink)
 
 

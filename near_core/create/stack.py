@@ -47,15 +47,29 @@ def find_stack(mask: np.ndarray, config: StackConfig = StackConfig()) -> Stack |
     left = mask[rows].argmax(1)
     right = mask.shape[1] - 1 - mask[rows, ::-1].argmax(1)
     middle, half = (left + right) / 2, (right - left + 1) / 2
-    for first in range(round(config.least_top * len(rows)), int(half.argmax())):
+    widest = int(half.argmax())
+    notch = max(_measure_notch(rows[:widest + 1], edge[:widest + 1]) for edge in (left, -right))
+    for first in range(round(config.least_top * len(rows)), widest):
         base = _fit_base(rows[first:], middle[first:], half[first:])
         if base is None or base[1] > config.base_tolerance * base[0].wide:
             continue
-        if base[0].y - base[0].high - rows[0] < config.least_above * base[0].wide or base[0].high > base[0].wide:
+        wide, above = base[0].wide, base[0].y - base[0].high - rows[0]
+        if above < config.least_above * wide or base[0].high > wide or notch < config.least_notch * wide:
             return None
         top = _fit_top(rows[:first], middle[:first], half[:first], base[0], config)
         return None if top is None else Stack(top, base[0])
     return None
+
+
+def _measure_notch(rows: np.ndarray, edge: np.ndarray) -> float:
+    """How far the left edge of an outline (R,) lies inside of its convex hull, pixels at most."""
+    hull: list[tuple[float, float]] = []
+    for y, x in zip(rows.tolist(), edge.tolist()):
+        while len(hull) > 1 and (hull[-1][1] - hull[-2][1]) * (y - hull[-2][0]) >= (
+                x - hull[-2][1]) * (hull[-1][0] - hull[-2][0]):
+            hull.pop()
+        hull.append((y, x))
+    return float((edge - np.interp(rows, *np.array(hull).T)).max())
 
 
 def _fit_base(rows: np.ndarray, middle: np.ndarray, half: np.ndarray) -> tuple[Ellipse, float] | None:
@@ -94,10 +108,12 @@ def _widths(ellipse: Ellipse, y: np.ndarray) -> np.ndarray:
 
 
 def suppose_stack(view: LayerView, config: StackConfig = StackConfig()) -> np.ndarray | None:
-    """The field (128, 128, 128) of a cup on its saucer, where the outline of a photo plainly shows one and the camera
-    looks down as that tells; else None. How deep cells lie inside, in cells."""
+    """The field (128, 128, 128) of a cup on its saucer, where the outline of a photo plainly shows one, its inside
+    lies below its rim and the camera looks down as that tells; else None. How deep cells lie inside, in cells."""
     stack = find_stack(view.mask, config)
-    if stack is None or abs(measure_elevation(view.camera) - stack.elevation) > config.elevation_error:
+    if stack is None or not is_open(view, stack.top, config):
+        return None
+    if abs(measure_elevation(view.camera) - stack.elevation) > config.elevation_error:
         return None
     rim, radius = _lift(view.camera, stack.base)
     height, aside, opening = _measure_top(view.camera, stack.top, rim)
@@ -107,7 +123,7 @@ def suppose_stack(view: LayerView, config: StackConfig = StackConfig()) -> np.nd
     base = _make_base(np.hypot(x - rim[0], y - rim[1]), z, radius, config)
     tall = rim[2] + height - ground
     axis = rim[:2, None] + aside[:, None] * np.clip(z / tall, 0, 1)
-    top = _make_top(np.hypot(x - axis[0], y - axis[1]), z, opening, tall, is_open(view, stack.top, config), config)
+    top = _make_top(np.hypot(x - axis[0], y - axis[1]), z, opening, tall, config)
     deep = np.maximum(base, top).reshape((SURFEL_RESOLUTION,) * 3)
     return np.clip(deep, -4, 4).astype(np.float32)
 
@@ -164,12 +180,9 @@ def _make_base(away: np.ndarray, z: np.ndarray, radius: float, config: StackConf
     return np.minimum.reduce([radius - away, upper - z, z - lower]) / CELL
 
 
-def _make_top(away: np.ndarray, z: np.ndarray, radius: float, height: float, opened: bool, config: StackConfig
-              ) -> np.ndarray:
-    """The same of a cup that stands on it."""
+def _make_top(away: np.ndarray, z: np.ndarray, radius: float, height: float, config: StackConfig) -> np.ndarray:
+    """The same of a cup that stands on it, open on top."""
     outer = radius * (config.top_foot + (1 - config.top_foot) * np.clip(z / height, 0, 1) ** config.top_curve)
     body = np.minimum.reduce([outer - away, height - z, z]) / CELL
-    if not opened:
-        return body
     hollow = np.minimum(outer - config.wall * CELL - away, z - config.floor * height) / CELL
     return np.minimum(body, -hollow)

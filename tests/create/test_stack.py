@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from near_core.create.config import StackConfig
 from near_core.create.stack import centre_stack, find_stack, is_open, suppose_stack
 from near_core.create.view import compute_cell_centres, project
 from near_core.models.mini.layout import SIZE
@@ -14,16 +13,16 @@ from tests.create.pictures import view_of
 
 
 def circle(radius, height, inside=False):
-    turn = np.linspace(0, 2 * np.pi, 2000)
+    turn = np.linspace(0, 2 * np.pi, 500)
     ring = np.stack([np.cos(turn), np.sin(turn)], 1)
-    away = np.linspace(0, radius, 200) if inside else np.array([radius])
+    away = np.linspace(0, radius, 70) if inside else np.array([radius])
     return np.concatenate([np.c_[ring * each, np.full(len(ring), height)] for each in away])
 
 
 def cup(elevation, tall=0.4, opening=0.2, saucer=0.45):
     """What a camera sees of a cup on a saucer: the mask, and the camera."""
     camera = cameras.orbit(0, elevation, 3, 30, SIZE, SIZE)
-    walls = [circle(0.12 + (opening - 0.12) * share, tall * share - 0.2, True) for share in np.linspace(0, 1, 40)]
+    walls = [circle(0.12 + (opening - 0.12) * share, tall * share - 0.2, True) for share in np.linspace(0, 1, 60)]
     return outline(camera, [circle(saucer, -0.15, True), *walls]), camera
 
 
@@ -33,6 +32,15 @@ def outline(camera, parts):
     mask = np.zeros((SIZE, SIZE), bool)
     mask[at[:, 1], at[:, 0]] = True
     return mask
+
+
+def look(mask, camera, stack, hollow):
+    """What layers say of it: about level, but so deep within the rim."""
+    view = view_of(centre_stack(camera, stack), np.zeros((SIZE, SIZE), np.float32))
+    y, x = np.indices(mask.shape) + 0.5
+    within = np.hypot((x - stack.top.x) / stack.top.wide, (y - stack.top.y) / stack.top.high) < 0.8
+    view.mask, view.front = mask, (0.01 * (SIZE / 2 - y) + hollow * within).astype(np.float32)
+    return view
 
 
 @pytest.mark.parametrize(("elevation", "tall"), [(25, 0.4), (40, 0.4), (55, 0.5)])
@@ -60,8 +68,7 @@ def test_nothing_else_is_a_cup_on_a_saucer():
 def test_it_is_made_of_two_turned_things_that_fill_the_outline():
     mask, camera = cup(45)
     stack = find_stack(mask)
-    view = view_of(centre_stack(camera, stack), np.zeros((SIZE, SIZE), np.float32))
-    view.mask = mask
+    view = look(mask, camera, stack, 0.1)
     solid = suppose_stack(view) > 0
     points = compute_cell_centres(128)[solid.ravel()]
     assert not solid[[0, -1]].any() and not solid[:, [0, -1]].any()  # within the cube
@@ -79,12 +86,6 @@ def test_it_is_made_of_two_turned_things_that_fill_the_outline():
 def test_what_lies_below_its_rim_is_open():
     mask, camera = cup(45)
     stack = find_stack(mask)
-    view = view_of(centre_stack(camera, stack), np.zeros((SIZE, SIZE), np.float32))
-    view.mask = mask
-    y, x = np.indices(mask.shape) + 0.5
-    hollow = np.hypot((x - stack.top.x) / stack.top.wide, (y - stack.top.y) / stack.top.high) < 0.8
-    level = view.front - 0.01 * (y - SIZE / 2)  # about level, seen from above
-    view.front = level.astype(np.float32)
-    assert not is_open(view, stack.top)
-    view.front = (level + 0.1 * hollow).astype(np.float32)
-    assert is_open(view, stack.top, StackConfig())
+    assert not is_open(look(mask, camera, stack, 0), stack.top)
+    assert is_open(look(mask, camera, stack, 0.1), stack.top)
+    assert suppose_stack(look(mask, camera, stack, 0)) is None
