@@ -289,7 +289,7 @@ int64_t walk_tile(const Bins<1, true>& bins, int64_t t, const float* features, c
         for (int unit = 0; unit < UNITS; ++unit) {
             batch.foresee(bins, n > 0 ? begin + (n - 1) * BATCH : end, unit, features, g.channels);
             for (int k = batch.count * unit / UNITS; k < batch.count * (unit + 1) / UNITS; ++k) {  // to be written below
-                const float* const row = rows + bins.slot_of[begin + n * BATCH + k] * width;
+                const float* const row = rows + bins.entries[begin + n * BATCH + k].slot * width;
                 for (int64_t c = 0; c < width; c += 16) __builtin_prefetch(row + c, 1);
             }
             if (n == last) losses.take(g, unit, left, top);
@@ -300,7 +300,7 @@ int64_t walk_tile(const Bins<1, true>& bins, int64_t t, const float* features, c
             if (hits.count) walk_back<CLOSING>(losses, hits, batch, unit, g.channels, parts);
         }
         for (int k = 0; k < batch.count; ++k)
-            parts.write(batch, k, g.channels, rows + bins.slot_of[begin + n * BATCH + k] * width);
+            parts.write(batch, k, g.channels, rows + bins.entries[begin + n * BATCH + k].slot * width);
     }
     return begin + (last + 1) * BATCH < end ? begin + (last + 1) * BATCH : end;
 }
@@ -347,7 +347,7 @@ void rasterize_backward(const Projected& p, const float* features, const Losses&
         };
         if (begin == end) return foresee(0, TILE);
         const int64_t walked = walk_tile<CLOSING>(bins, t, features, losses, rows.data, foresee);
-        for (int64_t e = begin; e < end; ++e) taken[bins.slot_of[e]] = e < walked;
+        for (int64_t e = begin; e < end; ++e) taken[bins.entries[e].slot] = e < walked;
     });
     parallel_ranges(threads, p.count, 1024, [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; ++i) {

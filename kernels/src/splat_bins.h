@@ -6,10 +6,21 @@
 namespace near_kernels {
 namespace {
 
-// For a picture of width x height samples, SIDE x SIDE a pixel: the splats by row, and for tile t the rows
-// entries[tile_begin[t] .. tile_begin[t+1]) of those that touch it, in depth order; none where a feature is not finite.
-// Where it is LINKED, what entry e makes belongs into slot slot_of[e] of slot_count; those of row i are slot_begin[i] ..
-// slot_end[i]-1, in a fixed order.
+// A splat in a tile; where it is LINKED, what it makes there belongs into a slot.
+template <bool LINKED>
+struct Entry {
+    uint32_t row;
+    Entry(uint32_t row, uint32_t) : row(row) {}
+};
+template <>
+struct Entry<true> {
+    uint32_t row, slot;
+    Entry(uint32_t row, uint32_t slot) : row(row), slot(slot) {}
+};
+
+// For a picture of width x height samples, SIDE x SIDE a pixel: the splats by row, and for tile t the entries[tile_begin[t]
+// .. tile_begin[t+1]) of those that touch it, in depth order; none where a feature is not finite. Where it is LINKED, there
+// are slot_count slots; those of row i are slot_begin[i] .. slot_end[i]-1, in a fixed order.
 template <int SIDE, bool LINKED = false>
 class Bins {
 public:
@@ -26,7 +37,6 @@ public:
             [&](int64_t total) {
                 entry_count = total;
                 entries.allocate(total + RANGES);
-                if (LINKED) slot_of.allocate(total + RANGES);
                 return [&](int64_t first, int64_t end, uint32_t* at) { put(first, end, at); };
             });
     }
@@ -36,7 +46,8 @@ public:
     int64_t tiles_x, tiles_y, count = 0, entry_count = 0, slot_count = 0;
     Buffer<Splat> splats;
     Buffer<int64_t> tile_begin;
-    Buffer<uint32_t> entries, slot_of, slot_begin, slot_end;
+    Buffer<Entry<LINKED>> entries;
+    Buffer<uint32_t> slot_begin, slot_end;
 
 private:
     // Counts the tiles that items touch: small ones by where they begin and of what kind they are, which is one look each.
@@ -69,7 +80,8 @@ private:
         const Form own = form;
         const int64_t across = tiles_x, none = tiles(), last = end - 1;
         const uint64_t* const from = items.data;
-        uint32_t *const to = entries.data, *const slots = slot_of.data, *const ends = slot_end.data;
+        Entry<LINKED>* const to = entries.data;
+        uint32_t* const ends = slot_end.data;
         for (int64_t s = first; s < end; ++s) {
             const uint32_t row = own.row(from[s]), place = own.place(from[s]);
             if (LINKED) __builtin_prefetch(&ends[own.row(from[s + 16 < last ? s + 16 : last])], 1);
@@ -80,8 +92,8 @@ private:
             uint32_t slot = LINKED ? ends[row] : 0;
             const auto add = [=, &slot](int64_t tile, uint32_t counts) {
                 const uint32_t here = at[tile];
-                to[here] = row;
-                if (LINKED) slots[here] = slot, slot += counts;
+                to[here] = Entry<LINKED>(row, slot);
+                if (LINKED) slot += counts;
                 at[tile] = here + counts;
             };
             const int64_t tile = place >> 4;
@@ -106,8 +118,7 @@ private:
     // Apart, so that the loop above has all registers.
     [[gnu::noinline]] void put_many(uint32_t row, uint32_t* at) {
         for_many(row, [&](int64_t tile) {
-            if (LINKED) slot_of[at[tile]] = slot_end[row]++;
-            entries[at[tile]++] = row;
+            entries[at[tile]++] = Entry<LINKED>(row, LINKED ? slot_end[row]++ : 0);
         });
     }
 

@@ -348,9 +348,9 @@ void contributions(const Projected& p, int64_t width, int64_t height, float* wei
                     totals[k] += weight;
                 });
             }
-            for (int k = 0; k < batch.count; ++k) parts[bins.slot_of[e + k]] = sum(totals[k]);
+            for (int k = 0; k < batch.count; ++k) parts[bins.entries[e + k].slot] = sum(totals[k]);
         }
-        for (; e < bins.tile_begin[t + 1]; ++e) parts[bins.slot_of[e]] = 0.f;
+        for (; e < bins.tile_begin[t + 1]; ++e) parts[bins.entries[e].slot] = 0.f;
     });
     parallel_ranges(threads, p.count, 4096, [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; ++i)

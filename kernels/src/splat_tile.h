@@ -71,7 +71,7 @@ struct alignas(64) Batch {
             Quad low[4], high[4];
             for (int i = 0; i < 4; ++i) {
                 const int at = k + i < count ? k + i : count - 1;
-                const int64_t row = bins.entries[begin + at];
+                const int64_t row = bins.entries[begin + at].row;
                 std::memcpy(&low[i], &bins.splats[row].x, sizeof(Quad));
                 std::memcpy(&high[i], &bins.splats[row].c, sizeof(Quad));
                 color[at] = features + row * channels;
@@ -92,7 +92,7 @@ struct alignas(64) Batch {
         const int64_t part = (count + UNITS - 1) / UNITS, rest = bins.entry_count - begin, most = count < rest ? count : rest;
         const int64_t end = part * (unit + 1) < most ? part * (unit + 1) : most;
         for (int64_t e = part * unit; e < end; ++e) {
-            const int64_t row = bins.entries[begin + e];
+            const int64_t row = bins.entries[begin + e].row;
             __builtin_prefetch(&bins.splats[row]);
             near_kernels::foresee(features + row * channels, channels);
         }
