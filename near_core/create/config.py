@@ -163,6 +163,8 @@ class FusionConfig:
     fill_radius: int = 3  # pixels of 128; what is filled behind a pixel fades over so many around it
     fill_focus: float = 8.0  # cells of 128^3; what is so much less deep than the deepest behind a pixel is not filled
     filled_depth: float = 0.5  # cells of 128^3; how deep at least the solid is somewhere behind every pixel
+    settled_angles: tuple[float, float] = (20.0, 40.0)  # degrees beside a side of the object and above, at most, of
+    #                                             photos without cameras whose hull bulges as bulge.py says
     fill_rounds: int = 2  # over all photos, in which what is missing behind pixels is filled
 
 

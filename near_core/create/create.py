@@ -21,6 +21,7 @@ from ..progress import Progress, part, silent
 from ..scene import Camera, Occluders
 from ..scene.camera import to_json
 from . import sampling
+from .bulge import settle_frame
 from .config import DETAILS, DelightingConfig, MattingConfig, ReconstructionConfig, SamplingConfig
 from .evidence import reconstruct_surface
 from .frames import AssetFrame, find_frame
@@ -174,8 +175,9 @@ def create_from_image(photos: Sequence[Shot | str | Path | np.ndarray], *, mask:
     for number, pose in enumerate(poses):
         progress("Layers", 0.3 + 0.1 * number / len(poses))
         views.append(PhotoView(look_at(model, pose.photo, pose.camera), pose.camera, reconstruction, delighting))
-    made = _reconstruct(model, views, mesh, seed, part(progress, 0.4, 1.0), reconstruction)
-    taken = poses[0].photo.uncropped(poses[0].camera)
+    found = all(shot.camera is None for shot in shots)
+    made = _reconstruct(model, views, mesh, found, seed, part(progress, 0.4, 1.0), reconstruction)
+    taken = poses[0].photo.uncropped(views[0].camera)
     if poses[0].shot.fov == ORTHOGRAPHIC:
         taken = taken.flatten()
     return replace(made, name=name, source=source, extent=extent, camera=to_json(taken))
@@ -260,14 +262,15 @@ def open_shape(shot: Shot, shape: Occluders, matting: str = "near", progress: Pr
     return open_resection(model, photo, mesh, shot.azimuth or 0.0, shot.elevation, find_known_lens(shot))
 
 
-def _reconstruct(model: NearMini, views: list[PhotoView], mesh: meshes.Mesh | None, seed: int, progress: Progress,
-                 config: ReconstructionConfig) -> NeuralAsset:
-    """The asset that photos show, without a name. mesh: its shape, where that is known."""
+def _reconstruct(model: NearMini, views: list[PhotoView], mesh: meshes.Mesh | None, found: bool, seed: int,
+                 progress: Progress, config: ReconstructionConfig) -> NeuralAsset:
+    """The asset that photos show, without a name. mesh: its shape, where that is known. found: no camera was told."""
     if mesh is not None:  # it knows its normals
         return _apply_materials(model, views, mesh, None, seed, part(progress, 0.25, 1.0), config)
     progress("Shape", 0.0)
     if len(views) > 1:
         shape = reconstruct_surface(model, views, part(progress, 0.0, 0.25), config)
+        shape = settle_frame(shape, views) if found else shape
     else:
         deep, config = _find_solid(model, views[0], part(progress, 0.0, 0.25), config)
         shape = extract_surface(deep, views[0], config)

@@ -173,6 +173,13 @@ class LayerView:
         found = look_up(np.concatenate([maps * self.mask, self.mask[None].astype(np.float32)]), uv)
         return found[:, :-1] / np.maximum(found[:, -1:], 1e-3)
 
+    def enlarge(self, times: float) -> None:
+        """The same photo after all that the asset's frame holds became larger around its middle."""
+        matrix = self.camera.world_to_camera.copy()
+        matrix[:3, 3] *= times
+        self.camera = replace(self.camera, world_to_camera=matrix)
+        self.front, self.back = self.front * times, self.back * times
+
     def _find_jumps(self) -> np.ndarray:
         """Where the front jumps, (SIZE, SIZE) bool. A slope that goes on around is none: it is seen obliquely."""
         steps = local_range(np.where(self.mask & np.isfinite(self.front), self.front, np.nan))
