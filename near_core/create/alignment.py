@@ -22,7 +22,7 @@ from .config import AlignmentConfig
 from .extents import fit_block
 from .hull import Silhouette, carve_hull, find_bounds
 from .photo import Photo
-from .view import compute_cell_centres, move_camera, project
+from .view import compute_cell_centres, move_camera, project, reach
 
 Look = tuple[np.ndarray, np.ndarray]  # how deep points lie in a photo's cone, cells, and behind which pixel
 
@@ -34,14 +34,11 @@ class Agreement:
     def __init__(self, photos: Sequence[Photo], cameras: Sequence[Camera], config: AlignmentConfig = AlignmentConfig(),
                  sure: Sequence[int] | None = None):
         self.config = config
-        axis = (np.arange(config.points, dtype=np.float32) + 0.5) / config.points - 0.5
-        grid = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), -1).reshape(-1, 3)
-        self._points = np.float32(config.side) * grid
-        self._side = round(config.points / config.side * config.coarse * 1.2)  # a crop is about 1.2 wide
+        self._points = np.float32(config.side) * _spread_points(config.points**3)
+        finest = config.points / config.side * config.coarse
+        self._sides = [max(round(finest * reach(camera)), 1) for camera in cameras]  # pixels no finer than points
         self._outlines = [Silhouette(photo, camera, config.band, finer=1) for photo, camera in zip(photos, cameras)]
-        size = len(photos[0].alpha)
-        centres = ((np.arange(self._side) + 0.5) / self._side * size).astype(int)
-        self._shown = [photo.alpha[np.ix_(centres, centres)].ravel() > 0.5 for photo in photos]
+        self._shown = [_sample(photo.alpha, side) > 0.5 for photo, side in zip(photos, self._sides)]
         self._seen = [self.look(number, camera) for number, camera in enumerate(cameras)]
         near = self._find_near(sure)
         self._points, self._seen = self._points[near], [(deep[near], pixel[near]) for deep, pixel in self._seen]
@@ -88,12 +85,12 @@ class Agreement:
 
     def look(self, number: int, camera: Camera) -> Look:
         """What a photo sees of the points, were it taken by a camera; side^2 for a pixel beside it."""
-        outline = self._outlines[number]
+        outline, side = self._outlines[number], self._sides[number]
         outline.camera = camera
         deep, uv = outline.look(self._points)
-        at = ((uv + 1) / 2 * self._side).astype(np.int32)
-        inside = ((at >= 0) & (at < self._side)).all(1)
-        return deep, np.where(inside, at[:, 1] * self._side + at[:, 0], self._side**2)
+        at = ((uv + 1) / 2 * side).astype(np.int32)
+        inside = ((at >= 0) & (at < side)).all(1)
+        return deep, np.where(inside, at[:, 1] * side + at[:, 0], side**2)
 
     def _find_near(self, sure: Sequence[int] | None) -> np.ndarray:
         """(P,) bool: the points that count."""
@@ -113,9 +110,22 @@ class Agreement:
 
     def _lack_behind(self, number: int, pixel: np.ndarray, deep: np.ndarray) -> float:
         shown = self._shown[number]
-        deepest = np.full(self._side**2 + 1, -self.config.band, np.float32)
+        deepest = np.full(len(shown) + 1, -self.config.band, np.float32)
         np.maximum.at(deepest, pixel, deep)
         return float(np.maximum(-self.config.slack - deepest[:-1][shown], 0).mean()) if shown.any() else 0.0
+
+
+def _spread_points(count: int) -> np.ndarray:
+    """(P, 3) float32 in a cube of edge 1 around 0, evenly and never in lines: from wherever they are seen, they leave
+    no gaps, without perspective neither (Roberts 2018, "The Unreasonable Effectiveness of Quasirandom Sequences")."""
+    step = 1.22074408460575947536 ** -np.arange(1, 4)  # the root of x^4 = x + 1
+    return (np.arange(count)[:, None] * step % 1 - 0.5).astype(np.float32)
+
+
+def _sample(alpha: np.ndarray, side: int) -> np.ndarray:
+    """(side^2,) an alpha (S, S) in the middle of coarse pixels."""
+    centres = ((np.arange(side) + 0.5) / side * len(alpha)).astype(int)
+    return alpha[np.ix_(centres, centres)].ravel()
 
 
 def align_cameras(photos: Sequence[Photo], cameras: Sequence[Camera], free: Sequence[bool],
@@ -125,7 +135,10 @@ def align_cameras(photos: Sequence[Photo], cameras: Sequence[Camera], free: Sequ
     cameras: of the crops, a guess. free: which of them may be moved. Where all may, what they see is brought to the
     middle of the asset's cube and its longest side to 1.
     """
-    cameras = fit_block(photos, cameras, free, config).cameras
+    block = fit_block(photos, cameras, free, config)
+    cameras = block.cameras
+    if all(free):  # what is far longer than wide is fitted by a block that reaches beyond all points
+        cameras = [recentre(camera, block.centre, float(block.size.max())) for camera in cameras]
     found, agreement = list(cameras), Agreement(photos, cameras, config)
     change = np.zeros((len(photos), 5))
     wide = np.radians(config.angles).tolist() + [config.distance, config.shift, config.shift]

@@ -65,6 +65,32 @@ def test_drawings_without_perspective_come_back_as_well():
     np.testing.assert_allclose((high - low) / (high - low).max(), true_size / true_size.max(), atol=0.04)
 
 
+SIDES = {"front": (0, 0, 0, 2), "right": (90, 0, 1, 2), "back": (180, 0, 0, 2), "left": (-90, 0, 1, 2),
+         "top": (0, 90, 0, 1)}  # azimuth and elevation, the axes that lie across and up
+
+
+def draw_box(size, view) -> np.ndarray:
+    """(480, 480, 4) uint8: a box, metres, without perspective, 200 pixels a metre."""
+    half = np.array([size[axis] for axis in SIDES[view][:1:-1]]) * 100
+    picture = np.zeros((480, 480, 4), np.uint8)
+    picture[tuple(slice(round(240 - each), round(240 + each)) for each in half)] = 200, 90, 60, 255
+    return picture
+
+
+@pytest.mark.parametrize("views", [("front", "right", "top"), ("front", "right", "back", "left")])
+@pytest.mark.parametrize("size", [(0.8, 2, 0.7), (0.3, 2, 0.3), (0.35, 0.35, 1.5), (1, 1, 0.1)])
+def test_drawings_of_what_is_long_or_flat_fit(size, views):
+    """A narrow crop has no finer pixels than there are points, and these stand in no lines behind each other."""
+    config = AlignmentConfig()
+    photos = [prepare(draw_box(size, view)) for view in views]
+    guessed = [photo.guess_camera(*SIDES[view][:2], ORTHOGRAPHIC) for photo, view in zip(photos, views)]
+    made = align_cameras(photos, guessed, [True] * len(views))
+    agreement = Agreement(photos, made)
+    assert agreement.find_stranger() is None and not agreement.contradicts(0.5 * config.doubt)
+    low, high = measure_hull(photos, made, config)
+    np.testing.assert_allclose((high - low) / (high - low).max(), np.array(size) / max(size), atol=0.03)
+
+
 def test_a_photo_of_something_else_is_found():
     photos, true = photographed((0, 90, 180, 270))
     assert Agreement(photos, true).find_stranger() is None
