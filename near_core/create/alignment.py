@@ -116,8 +116,11 @@ class Agreement:
 
 
 def _spread_points(count: int) -> np.ndarray:
-    """(P, 3) float32 in a cube of edge 1 around 0, evenly and never in lines: from wherever they are seen, they leave
-    no gaps, without perspective neither (Roberts 2018, "The Unreasonable Effectiveness of Quasirandom Sequences")."""
+    """(P, 3) float32 in a cube of edge 1 around 0, evenly and never in lines: from wherever they are seen, with
+    perspective or without, they leave no gaps.
+
+    Roberts 2018, "The Unreasonable Effectiveness of Quasirandom Sequences".
+    """
     step = 1.22074408460575947536 ** -np.arange(1, 4)  # the root of x^4 = x + 1
     return (np.arange(count)[:, None] * step % 1 - 0.5).astype(np.float32)
 
