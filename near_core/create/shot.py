@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sized
 from dataclasses import dataclass, replace
@@ -11,6 +12,7 @@ import numpy as np
 
 from ..errors import NearError
 from ..scene import Camera
+from ..scene.camera import FAR
 from .hints import Hints
 
 # view -> azimuth and, where the view says it, elevation in degrees; named as Blender names them
@@ -18,7 +20,8 @@ VIEWS: dict[str, tuple[float, float | None]] = {
     "front": (0, None), "right": (90, None), "back": (180, None), "left": (-90, None), "top": (0, 90),
     "bottom": (0, -90)}
 MOST = 24  # photos of one object
-ORTHOGRAPHIC = 0.25  # degrees: the field of view of a drawing without perspective, as if it was taken from far away
+# degrees: the field of view of a drawing without perspective, as if it was taken from far away; nobody writes it
+ORTHOGRAPHIC = math.degrees(1 / FAR)
 _ANGLES = (-1e6, 1e6), (-90.01, 90.01), (0.99, 170.01)  # azimuth, elevation, field of view, degrees; Blender rounds
 _ALSO = {"rear": "back", "above": "top", "below": "bottom"}  # what file names call views
 

@@ -31,6 +31,8 @@ def test_angles_that_no_photo_has_are_named(angle, wrong):
     for least in (1.0, math.degrees(np.float32(math.radians(1)))):  # as Blender keeps an angle
         Shot("cup.png", azimuth=-720.0, elevation=-90.00001, fov=least)
         Stance(fov=least)
+    with pytest.raises(NearError, match="field of view from 1 to 170"):
+        Shot("cup.png", fov=0.25)  # no number that anybody writes is a drawing's
     Shot("sheet.png", fov=ORTHOGRAPHIC)
     Stance(fov=ORTHOGRAPHIC)
 
