@@ -29,15 +29,27 @@ def collect_questions() -> str:
 
 
 def list_asked(scene: Any, questions: str) -> list[Any]:
-    """Names and values of the properties that questions name. What has curves is left out: whoever goes to a frame has
-    its value there."""
+    """Paths and values of the properties that questions name, of scene and view layers each. What has curves is left
+    out: whoever goes to a frame has its value there."""
     moving = {curve.data_path for curve in list_curves(scene.animation_data) if not curve.mute}
     owners = [("", scene), *((f'view_layers["{bpy.utils.escape_identifier(layer.name)}"]', layer)
                              for layer in scene.view_layers)]
-    return [[(name, value if isinstance(value, (int, float, str)) else list(value)) for name, value in owner.items()
-             if name in questions and f'{path}["{bpy.utils.escape_identifier(name)}"]' not in moving
-             and (isinstance(value, (int, float, str)) or type(value).__name__ == "IDPropertyArray")]
+    return [[(place, value) for place, value in _find_named(owner, path, questions) if place not in moving]
             for path, owner in owners]
+
+
+def _find_named(owner: Any, path: str, questions: str) -> Iterator[tuple[str, Any]]:
+    """The path and value of each property of an owner that questions name, and of those in groups that they name. path:
+    of the owner."""
+    for name, value in owner.items():
+        escaped = bpy.utils.escape_identifier(name)  # as paths have it
+        if name not in questions and escaped not in questions:
+            continue
+        place, kind = f'{path}["{escaped}"]', type(value).__name__
+        if kind == "IDPropertyGroup":
+            yield from _find_named(value, place, questions)
+        elif kind == "IDPropertyArray" or isinstance(value, (int, float, str)):
+            yield place, list(value) if kind == "IDPropertyArray" else value
 
 
 def _list_owners() -> Iterator[Any]:

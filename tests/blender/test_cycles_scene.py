@@ -17,7 +17,7 @@ def scene():
     bpy.data.worlds.new("Other")
     bpy.data.materials.new("Clay")
     ask(bpy.data.materials["Clay"])
-    scene["moving"] = 1.0
+    scene["moving"], scene["weather"] = 1.0, {"rain": 0.0, "snow": 0.0}
     for frame in (1, 9):
         scene["moving"] = float(frame)
         scene.keyframe_insert('["moving"]', frame=frame)
@@ -32,12 +32,11 @@ def ask(material) -> None:
     node = material.node_tree.nodes.new("ShaderNodeAttribute")
     node.attribute_type, node.attribute_name = "VIEW_LAYER", "tint"
     roughness = material.node_tree.nodes["Principled BSDF"].inputs["Roughness"]
-    for name in ("wetness", "moving"):
-        driven = roughness.driver_add("default_value").driver if name == "wetness" else material.driver_add(
-            "pass_index").driver
+    driven = roughness.driver_add("default_value").driver
+    for path in ('["wetness"]', '["moving"]', '["6\\" pipe"]', '["weather"]["rain"]'):
         read = driven.variables.new()
         read.targets[0].id_type, read.targets[0].id = "SCENE", bpy.context.scene
-        read.targets[0].data_path, driven.expression = f'["{name}"]', read.name
+        read.targets[0].data_path = path
 
 
 def key() -> str:
@@ -65,6 +64,8 @@ CHANGES = {
     "modifier": lambda scene: bpy.data.objects["Cube"].modifiers.new("Bevel", "BEVEL"),
     "holdout": lambda scene: setattr(bpy.context.view_layer.layer_collection.children[0], "holdout", True),
     "a number of the scene that a driver reads": lambda scene: scene.__setitem__("wetness", 0.5),
+    "one whose name has a quote": lambda scene: scene.__setitem__('6" pipe', 0.5),
+    "one in a group": lambda scene: scene["weather"].__setitem__("rain", 0.5),
     "three of a view layer that a material asks for": lambda scene: scene.view_layers[0].__setitem__(
         "tint", (1.0, 0.5, 0.0)),
     "Cycles' bounces": lambda scene: setattr(scene.cycles, "max_bounces", 2),
@@ -79,6 +80,7 @@ POSES = {
     "size": lambda scene: setattr(scene.render, "resolution_x", 99),
     "frame, by which a property that a driver reads changes": lambda scene: scene.frame_set(7),
     "a number of the scene that nobody asks for": lambda scene: scene.__setitem__("written by an add-on", 0.5),
+    "one in a group that nobody asks for": lambda scene: scene["weather"].__setitem__("snow", 0.5),
     "samples": lambda scene: setattr(scene.cycles, "samples", 7),
     "denoised as before": lambda scene: setattr(scene.cycles, "use_denoising", scene.cycles.use_denoising),
 }
