@@ -316,15 +316,15 @@ def name_asset(photo: Any) -> str:
 def take_photo(photo: Any, path: Path, mask: Path | None = None, camera: Any = None) -> shot.Shot:
     """One of several photos with what is known of it. path, mask: their files. camera: scene.Camera, where that is
     the view."""
-    known: Any = {}
+    known: Any = {"fov": shot.ORTHOGRAPHIC if photo.orthographic else
+                  None if photo.reads_fov else math.degrees(photo.fov)}
     if photo.view == "CAMERA":
-        known = {"camera": camera}
+        known = {"camera": camera}  # it has its own lens
     elif photo.view == "ANGLES":
-        known = {"azimuth": math.degrees(photo.azimuth), "elevation": math.degrees(photo.elevation)}
+        known |= {"azimuth": math.degrees(photo.azimuth), "elevation": math.degrees(photo.elevation)}
     elif photo.view != "FIND":
-        known = shot.find_view(photo.view, level=photo.orthographic)
-    fov = shot.ORTHOGRAPHIC if photo.orthographic else None if photo.reads_fov else math.degrees(photo.fov)
-    return shot.Shot(str(path), mask and str(mask), hints=None if mask else read_hints(photo.hints), fov=fov,
+        known |= shot.find_view(photo.view, level=photo.orthographic)
+    return shot.Shot(str(path), mask and str(mask), hints=None if mask else read_hints(photo.hints),
                      title=name_photo(photo), **known)
 
 

@@ -19,6 +19,7 @@ from . import jobs, provenance
 from .photos import list_chosen, take_shots
 from .pictures import find_mask, find_photo
 from .place import is_asset_active, is_object_mode, report_errors
+from .scene_photos import is_mirrored
 
 
 class NEAR_OT_remake_asset(bpy.types.Operator):
@@ -134,15 +135,18 @@ def view_camera(scene: bpy.types.Scene, view: cameras.Camera, asset_matrix: np.n
 
 
 def show_behind(lens: Any, origin: Any) -> None:
-    """An asset's photo, NEAR_PG_origin, behind what a camera sees, where it is still there."""
+    """An asset's photo, NEAR_PG_origin, behind what a camera sees, where it is still there; flipped, where the asset
+    was made from its mirror image."""
     image = photo_options.find_image(origin)
     if not origin.image and os.path.isfile(bpy.path.abspath(origin.path)):
         image = bpy.data.images.load(origin.path, check_existing=True)
     if image is None:
         return
+    first = next((each for each in origin.photos if each.use), None)
+    flipped = first is not None and first.view == "CAMERA" and is_mirrored(first)
     lens.background_images.clear()
     behind = lens.background_images.new()
-    behind.image = image
+    behind.image, behind.use_flip_x = image, flipped
     lens.show_background_images = True
 
 

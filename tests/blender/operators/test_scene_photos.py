@@ -11,7 +11,8 @@ from mathutils import Vector
 from PIL import Image
 
 from near_blender import payload, photo_options
-from near_blender.operators import photos, scene_photos
+from near_blender.operators import origin, photos, scene_photos
+from near_core.create.shot import ORTHOGRAPHIC
 from near_core.errors import NearError
 from near_core.image import read_size
 from tests.blender.operators.test_photos import row, save_egg
@@ -143,6 +144,29 @@ def test_a_photo_that_is_moved_turned_or_flipped_behind_a_camera_is_followed(tmp
     flips = [settings.get(f"use_flip_{axis}", False) for axis in "xy"]
     assert scene_photos.is_mirrored(told) == (sum(flips) == 1)
     assert photos.take_shots([told], scene)[0].mirrored == (sum(flips) == 1)
+
+
+def test_a_photo_seen_in_a_mirror_stays_so_where_its_camera_is_matched(tmp_path):
+    path, owner = save_egg(tmp_path / "egg.png"), bpy.data.objects.new("Owner", None)
+    tripod, another = (add_camera(name, (0, -4, 0), (0, 0, 0)) for name in ("Tripod", "Another"))
+    told, owner.near.origin.path = add_row(owner, path, tripod), path
+    show_behind(tripod, path)
+    tripod.data.background_images[0].use_flip_x = True
+    for camera in (another, tripod):
+        origin.show_behind(camera.data, owner.near.origin)
+        assert camera.data.background_images[0].use_flip_x and scene_photos.is_mirrored(told)
+    tripod.data.background_images[0].use_flip_x = False
+    origin.show_behind(another.data, owner.near.origin)
+    assert not another.data.background_images[0].use_flip_x
+
+
+def test_a_camera_has_its_own_lens(tmp_path):
+    """Whatever was said of the photo before its view was a camera."""
+    path, owner = save_egg(tmp_path / "egg.png"), bpy.data.objects.new("Owner", None)
+    told = add_row(owner, path, add_camera("Tripod", (0, -4, 0), (0, 0, 0)), orthographic=True, reads_fov=False)
+    assert photos.take_shots([told], bpy.context.scene)[0].fov is None
+    told.view = "FRONT"
+    assert photos.take_shots([told], bpy.context.scene)[0].fov == ORTHOGRAPHIC
 
 
 def test_a_photo_that_lies_on_its_side_is_measured_upright(tmp_path):
