@@ -20,7 +20,16 @@ from .._core import errors
 from .._core import image as images
 from ..references import Reference
 from .landing import Landing, follow, land, stand
-from .place import AssetReading, MeshSource, in_scene, place_asset, replace_asset, report_errors, stand_for
+from .place import (
+    AssetReading,
+    MeshSource,
+    in_scene,
+    keep_family,
+    place_asset,
+    replace_asset,
+    report_errors,
+    stand_for,
+)
 from .provenance import Origin, remember
 from .status import shorten, show_status
 
@@ -37,10 +46,11 @@ class Start:
 
 @dataclass
 class Series:
-    """Creations one after the other. made: the new objects. left_out: names of what failed."""
+    """Creations one after the other. made: the new objects, each with its source where it is made from a mesh.
+    left_out: names of what failed."""
 
     count: int
-    made: list[Reference] = field(default_factory=list)
+    made: list[tuple[Reference, Reference | None]] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
 
 
@@ -158,7 +168,8 @@ def run_all(operator: bpy.types.Operator, context: bpy.types.Context, starts: Se
         raise errors.NearError("{name} is being created.", "Wait for it, or press Esc to stop it.", name=_current.name)
     if len(starts) == 1:
         _current = starts[0].begin()
-    elif not _begin_next(operator, starts, Series(len(starts)), Reference.to_scene(context.scene)):
+    elif not _begin_next(operator, starts, series := Series(len(starts)), Reference.to_scene(context.scene)):
+        _conclude(operator, series)
         return {"CANCELLED"}
     if not wait:
         ops: Any = bpy.ops
@@ -186,31 +197,40 @@ def _find_main_window(context: bpy.types.Context) -> bpy.types.Window:
 
 
 def advance(operator: bpy.types.Operator) -> bool:
-    """Starts what comes after the current creation; says whether anything does. In the end all that was made is
-    chosen."""
+    """Starts what comes after the current creation; says whether anything does, and concludes several where not."""
     series, before = _current.series, _current
     if series is None:
         return False
     if _begin_next(operator, before.rest, series, before.scene):
         before.end()
         return True
-    for ob in (each.find() for each in series.made):
-        if ob is not None and ob.name in bpy.context.view_layer.objects and bpy.context.mode == "OBJECT":
-            ob.select_set(True)
+    _conclude(operator, series)
     return False
 
 
 def _begin_next(operator: bpy.types.Operator, starts: Sequence[Start], series: Series, scene: Reference) -> bool:
-    """Begins the first of several creations that can begin; says whether one does. What failed is named in the end."""
+    """Begins the first of several creations that can begin; says whether one does."""
     global _current
     for number, start in enumerate(starts):
         with report_errors(operator, "WARNING", start.name):
             _current = replace(start.begin(), rest=starts[number + 1:], series=series, scene=scene)
             return True
         series.left_out.append(start.name)
-    if series.left_out:
-        operator.report({"WARNING"}, translations.say("Left out: {names}", names=", ".join(series.left_out)))
     return False
+
+
+def _conclude(operator: bpy.types.Operator, series: Series) -> None:
+    """Names what failed of several creations, an error where all did; what was made is chosen, and children stay
+    those of their parents."""
+    names = ", ".join(series.left_out)
+    if len(series.left_out) == series.count:
+        operator.report({"ERROR"}, translations.say("Nothing was made of {names}: the warnings say why", names=names))
+    elif names:
+        operator.report({"WARNING"}, translations.say("Left out: {names}", names=names))
+    keep_family(bpy.context, series.made)
+    for ob in (made.find() for made, _ in series.made):
+        if ob is not None and ob.name in bpy.context.view_layer.objects and bpy.context.mode == "OBJECT":
+            ob.select_set(True)
 
 
 def finish(operator: bpy.types.Operator, context: bpy.types.Context) -> set[str]:
@@ -228,7 +248,7 @@ def finish(operator: bpy.types.Operator, context: bpy.types.Context) -> set[str]
         with in_scene(context, creation.scene):
             ob = _put(context, creation, asset, data, surface)
         if series is not None:
-            series.made.append(Reference.to_object(ob))
+            series.made.append((Reference.to_object(ob), creation.source and creation.source().ob))
         if creation.origin is not None:
             answer = creation.job.result()
             remember(ob, creation.origin, answer["views"], answer["frame"])
@@ -289,6 +309,8 @@ class NEAR_OT_watch_creation(bpy.types.Operator):
 
     def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         if event.type == "ESC" and event.value == "PRESS":
+            if _current.series is not None:
+                _conclude(self, _current.series)
             self.cancel(context)  # at once: the worker may take half a second to notice
             self.report({"INFO"}, translations.say("Creation cancelled"))
             return {"FINISHED"} if "FINISHED" in getattr(self, "_done", ()) else {"CANCELLED"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -143,6 +143,20 @@ def stand_for(context: bpy.types.Context, ob: bpy.types.Object, source: MeshSour
     other.hide_render = True
     if other.name in layer.objects and other.mode == "OBJECT":
         other.hide_set(True, view_layer=layer)
+
+
+def keep_family(context: bpy.types.Context, made: Sequence[tuple[Reference, Reference | None]]) -> None:
+    """Has assets' new objects whose sources are children of another's source be children of the other. They stay where
+    they are. made: each with its source."""
+    heirs = {source.uid: ob.find() for ob, source in made if source is not None}
+    context.view_layer.update()
+    for ob in heirs.values():
+        # an asset has not the vertices of its source
+        heir = heirs.get(ob.parent.session_uid) if ob and ob.parent and ob.parent_type == "OBJECT" else None
+        if heir is not None:
+            place = ob.matrix_world.copy()
+            ob.parent = heir
+            ob.matrix_world = place
 
 
 def _move_to(ob: bpy.types.Object, homes: list[bpy.types.Collection]) -> None:

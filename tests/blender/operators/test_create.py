@@ -102,6 +102,40 @@ def test_every_selected_mesh_becomes_an_asset_and_one_that_fails_is_named(cube, 
     assert "Nothing has no faces" in said and "Left out: Nothing" in said
 
 
+def test_where_all_fail_a_script_is_told(cube):
+    cube.data.clear_geometry()
+    other = cube.copy()
+    other.name = "Other"
+    bpy.context.scene.collection.objects.link(other)
+    cube.select_set(True)
+    other.select_set(True)
+    with pytest.raises(RuntimeError, match="Nothing was made of Cube, Other|Nothing was made of Other, Cube"):
+        bpy.ops.near.create_asset_from_mesh(detail="DRAFT")
+
+
+@pytest.mark.parametrize("placement", ["REPLACE", "BESIDE"])
+def test_children_stay_those_of_their_parents(cube, placement):
+    """Whichever is made first; one whose parent is not made keeps that."""
+    child, stays = cube.copy(), cube.copy()
+    alone = bpy.data.objects.new("Empty", None)
+    for ob, parent in ((child, cube), (stays, alone), (alone, None)):
+        ob.parent = parent
+        bpy.context.scene.collection.objects.link(ob)
+    child.name, stays.name, child.location = "A child", "Another", (0, 5, 0)
+    for ob in (cube, child, stays):
+        ob.select_set(True)
+    before = set(bpy.data.objects)
+    bpy.ops.near.create_asset_from_mesh(detail="DRAFT", placement=placement)
+    made = {ob.name.partition(".")[0]: ob for ob in set(bpy.data.objects) - before}
+    bpy.context.view_layer.update()
+    assert (made["A child"].parent, made["Another"].parent) == (made["Cube"], alone)
+    aside = made["A child"].matrix_world.translation - child.matrix_world.translation
+    assert aside.yz.length < 1e-5 and (aside.x > 1) == (placement == "BESIDE")
+    made["Cube"].location.z += 3
+    bpy.context.view_layer.update()
+    assert made["A child"].matrix_world.translation.z == pytest.approx(child.matrix_world.translation.z + 3)
+
+
 @pytest.mark.parametrize("prepare, words", [
     (lambda cube: (cube.select_set(False), setattr(bpy.context.view_layer.objects, "active", None)),
      "No object is active"),

@@ -80,6 +80,19 @@ def test_the_button_stops_what_comes_after_it_too(monkeypatch):
     assert jobs.finish(said, bpy.context) == {"CANCELLED"} and not jobs.advance(said)
 
 
+def test_who_stops_several_is_told_what_failed_and_has_what_was_made(monkeypatch, cube):
+    other = cube.copy()
+    bpy.context.scene.collection.objects.link(other)
+    job, said = client.create_from_image([PHOTO], name="Photo"), []
+    made = [(references.Reference.to_object(ob), None) for ob in (cube, other)]
+    monkeypatch.setattr(jobs, "_current", jobs.Creation(job, "Next", series=jobs.Series(5, made, ["Broken"])))
+    cube.select_set(False)
+    watch = SimpleNamespace(report=lambda kind, text: said.append((kind, text)), cancel=lambda context: job.cancel())
+    jobs.NEAR_OT_watch_creation.modal(watch, bpy.context, SimpleNamespace(type="ESC", value="PRESS"))
+    assert ({"WARNING"}, "Left out: Broken") in said and ({"INFO"}, "Creation cancelled") in said
+    assert set(bpy.context.view_layer.objects.selected) == {cube, other}
+
+
 def test_a_second_creation_does_not_take_the_place_of_the_first(monkeypatch):
     """A file dialog that was open when the first began."""
     first, second = (client.find_matte("missing.png", None, "near") for _ in range(2))
