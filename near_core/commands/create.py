@@ -12,6 +12,7 @@ from .. import image
 from ..create.config import DETAILS
 from ..create.hints import Hints, box_of_pixels
 from ..create.matting import MATTINGS
+from ..create.photo import ELEVATION, FOV
 from ..create.shot import ORTHOGRAPHIC, VIEWS, Shot, find_view
 from ..create.thickness import HINTS, SYMMETRIES
 from ..errors import NearError
@@ -94,11 +95,12 @@ def _add_angles(photo: argparse._ArgumentGroup) -> None:
                        help="in place of --view: 0 looks at the front, 90 at the side at +X; default: 0, and "
                             "several photos evenly spaced, counterclockwise from above")
     photo.add_argument("--elevation", type=_parse_angle, action=_PhotoOption, metavar="DEGREES",
-                       help="above the horizon, or auto: estimated from what the photo shows; default: auto, and 0 "
-                            "where it is orthographic and has a view")
+                       help="above the horizon, or auto: estimated from what the photo shows; default: 15, of "
+                            "several photos auto, and 0 where it is orthographic and has a view")
     photo.add_argument("--fov", type=_parse_lens, action=_PhotoOption, metavar="DEGREES",
-                       help="the horizontal angle that the whole photo covers, auto: what its file says of the lens, "
-                            "else 40, or orthographic: it is a drawing or render without perspective; default: auto")
+                       help="the horizontal angle that the whole photo covers, auto: what its file says of the "
+                            "lens, or orthographic: it is a drawing or render without perspective; default: 40, and "
+                            "of several photos auto")
     photo.add_argument("--camera", type=Path, action=_PhotoOption, metavar="JSON",
                        help="the camera, perspective or orthographic, as docs/formats.md describes it, in place of the "
                             "view and the three angles; default: none")
@@ -179,7 +181,7 @@ def take_shot(photo: dict, alone: bool) -> Shot:
                         f"Leave out {', '.join('--' + name for name in angles)}.")
     if {"view", "azimuth"} <= set(angles):
         raise NearError(f"Both --view and --azimuth say which side {photo['image'].name} shows.", "Leave out one.")
-    usual = {"azimuth": 0.0} if alone else {}
+    usual = {"azimuth": 0.0, "elevation": ELEVATION, "fov": FOV} if alone else {}
     side = find_view(angles.pop("view"), angles.get("fov") == ORTHOGRAPHIC) if "view" in angles else {}
     told = {name: None if angle == "auto" else angle for name, angle in (usual | side | angles).items()}
     if "camera" in photo:

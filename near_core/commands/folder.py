@@ -40,6 +40,7 @@ def run(args: argparse.Namespace) -> int:
     """Makes them one after the other; what fails is told and left out. 0 where all were made, SOME_FAILED where some
     were, FAILED where none was."""
     from .. import asset
+    from ..create.photo import ELEVATION, FOV
     from ..create.shot import Shot
     from ..engine import Engine
 
@@ -51,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     def create(photo: Path, target: Path, report: Reporter) -> Made:
         start = time.monotonic()
         new = engine.create_from_image(
-            [Shot(photo, azimuth=0.0)], report, matting=args.matting, seed=args.seed,
+            [Shot(photo, azimuth=0.0, elevation=ELEVATION, fov=FOV)], report, matting=args.matting, seed=args.seed,
             thickness=args.thickness, symmetry=args.symmetry, name=photo.stem, source=photo.name, normalize=True)
         asset.save(new, target)
         return Made(photo, target, len(new.coords), target.stat().st_size, time.monotonic() - start)

@@ -28,9 +28,9 @@ def test_every_photo_has_its_own_options():
 
 def test_one_photo_takes_options_before_it_too_and_has_usual_angles():
     (shot,) = shots("--azimuth", "30", "--image", "a.png")
-    assert (shot.azimuth, shot.elevation, shot.fov) == (30, None, None)
-    (shot,) = shots("--image", "a.png", "--elevation", "15", "--fov", "auto")
-    assert (shot.azimuth, shot.elevation, shot.fov) == (0, 15, None)
+    assert (shot.azimuth, shot.elevation, shot.fov) == (30, 15, 40)
+    (shot,) = shots("--image", "a.png", "--elevation", "auto", "--fov", "auto")
+    assert (shot.azimuth, shot.elevation, shot.fov) == (0, None, None)
 
 
 def test_a_drawing_is_told_apart_from_photos():
