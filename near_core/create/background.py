@@ -63,10 +63,10 @@ def follow_colors(alpha: np.ndarray, encoded: np.ndarray, config: MattingConfig 
     the sure ones: (H, W) float32.
 
     Colours count the less the worse they tell these apart, and what changes is smoothed as in remove_background. What
-    differs plainly from a plain backdrop is object, whatever the network says.
+    differs plainly from a plain backdrop is object, whatever the network says, but for what may be a shadow on it.
     """
     colors = convert_to_lab(encoded)
-    apart = _differ_from_backdrop(colors, config)
+    apart = _differ_from_backdrop(alpha, colors, config)
     y, x = (np.indices(alpha.shape) + 0.5) / max(alpha.shape)
     features = np.dstack([colors, config.position_weight * x, config.position_weight * y]).reshape(-1, 5)
     couplings = _couplings(colors)
@@ -75,7 +75,8 @@ def follow_colors(alpha: np.ndarray, encoded: np.ndarray, config: MattingConfig 
     logits = logits + config.backdrop_logits * apart
     made = alpha
     for _ in range(config.color_rounds):
-        inside, outside = (made > config.surely_object).ravel(), (~apart & (made < config.surely_behind)).ravel()
+        inside, outside = (sides.ravel() for sides in (apart | (made > config.surely_object),
+                                                        ~apart & (made < config.surely_behind)))
         if min(inside.sum(), outside.sum()) < 30:
             break
         front, behind = (_Mixture(features[sure], count) for sure, count in ((inside, config.object_colors),
@@ -88,15 +89,41 @@ def follow_colors(alpha: np.ndarray, encoded: np.ndarray, config: MattingConfig 
     return made.astype(np.float32)
 
 
-def _differ_from_backdrop(colors: np.ndarray, config: MattingConfig) -> np.ndarray:
+def _differ_from_backdrop(alpha: np.ndarray, colors: np.ndarray, config: MattingConfig) -> np.ndarray:
     """(H, W) bool: which pixels of a picture (H, W, 3) in Lab have a colour far from that of its border, where this has
-    one alone, as a studio's paper or a shop's white have; none, where it has several."""
+    one alone, as a studio's paper or a shop's white have; none, where it has several. By a network's matte (H, W)
+    without shadows."""
     width = max(1, round(config.backdrop_border * max(colors.shape[:2])))
     border = np.ones(colors.shape[:2], bool)
     border[width:-width, width:-width] = False
-    away = np.linalg.norm(colors - np.median(colors[border], 0), axis=-1)
-    is_plain = (away[border] < config.backdrop_spread).mean() > config.backdrop_share
-    return (away > config.backdrop_distance) & is_plain
+    steps = colors - np.median(colors[border], 0)
+    away = np.linalg.norm(steps, axis=-1)
+    if (away[border] < config.backdrop_spread).mean() <= config.backdrop_share:
+        return np.zeros(alpha.shape, bool)
+    apart, sure = away > config.backdrop_distance, alpha > config.surely_object
+    grey = apart & ~sure & (np.linalg.norm(steps[..., 1:], axis=-1) < config.shadow_chroma)
+    return apart & ~_keep_shadows(grey, sure, config)
+
+
+def _keep_shadows(grey: np.ndarray, sure: np.ndarray, config: MattingConfig) -> np.ndarray:
+    """Those pieces of a mask (H, W) bool that lie flat below or beside what is surely an object (H, W) bool, as shadows
+    do, and not between its parts."""
+    pieces = label_pieces(grey)
+    sizes = np.bincount(pieces.ravel())
+    within = np.bincount(pieces[_surround(sure)], minlength=len(sizes)) / np.maximum(sizes, 1)
+    sides = [np.ptp(np.flatnonzero(sure.any(axis))) + 1 if sure.any() else 1 for axis in (0, 1)]
+    rows = [np.unique(row) for row in pieces]
+    heights = np.bincount(np.concatenate(rows), minlength=len(sizes)) / max(sides)
+    return ((within < config.shadow_within) & (heights < config.shadow_height))[pieces] & grey
+
+
+def _surround(mask: np.ndarray) -> np.ndarray:
+    """The convex hull of a mask (H, W) bool, as a mask; its corners are cut off a little."""
+    places, filled = np.argwhere(mask), np.full(mask.shape, mask.any())
+    for angle in np.linspace(0, 2 * np.pi, 32, endpoint=False) if mask.any() else ():
+        side = np.array([np.sin(angle), np.cos(angle)])
+        filled &= np.tensordot(side, np.indices(mask.shape), 1) < (places @ side).max() + 1
+    return filled
 
 
 class _Mixture:

@@ -324,6 +324,9 @@ class MattingConfig:
     backdrop_share: float = 0.9  # of the border that has one colour, from which a backdrop is plain
     backdrop_distance: float = 40.0  # Lab units from that colour, from which a pixel is no backdrop
     backdrop_logits: float = 8.0  # how much that weighs against what the network says
+    shadow_chroma: float = 12.0  # Lab units of a and b from the backdrop's, up to which what is darker may be a shadow
+    shadow_height: float = 0.6  # of the sure object's longer side; what is higher is no shadow
+    shadow_within: float = 0.6  # of it inside the sure object's convex hull, from which it is none
 
     # and without a network
     background_side: int = 160  # pixels of the longer side on which it works

@@ -54,15 +54,46 @@ def test_what_a_network_is_unsure_of_follows_the_colours():
     assert (follow_colors(np.zeros((160, 160), np.float32), picture) == 0).all()
 
 
-def test_what_differs_from_a_plain_backdrop_is_object():
-    """A machine on white: of its dark half a network is sure that it is none. A shadow stays out."""
-    picture = np.full((160, 160, 3), 0.99, np.float32)
+def machine(tray: bool) -> tuple[np.ndarray, np.ndarray]:
+    """A machine on white, brown and grey above, of whose dark half a network is sure that it is none; it knows the
+    tray below."""
+    picture, alpha = np.full((160, 160, 3), 0.99, np.float32), np.full((160, 160), 0.02, np.float32)
     picture[40:80, 40:120] = 0.6, 0.3, 0.2
-    picture[80:120, 40:120] = 0.08
-    picture[120:128, 40:120] = 0.8
-    alpha = np.full((160, 160), 0.02, np.float32)
+    picture[70:80, 40:120] = 0.4
+    picture[80:132, 40:120] = 0.08
     alpha[40:80, 40:120] = 0.97
+    if tray:
+        picture[120:132, 40:120] = 0.5, 0.5, 0.7
+        alpha[120:132, 40:120] = 0.97
+    return picture, alpha
+
+
+def cast_shadow(picture: np.ndarray, top: int) -> None:
+    """Paints a shadow below what stands in columns 40 to 120 of a picture, dark where they touch, and to its right."""
+    rows, columns = np.mgrid[:160, :160]
+    dark = np.clip(1 - np.abs(rows - top) / np.where(rows < top, 12, 24), 0, 1)
+    dark *= np.clip((152 - columns) / 30, 0, 1) * (columns > 36)
+    dark = np.where((rows < top) & (columns < 120), 0, dark)
+    picture *= 1 - (1 - 0.4) * np.clip(1.6 * dark, 0, 1)[..., None]
+
+
+@pytest.mark.parametrize("tray", (False, True))
+def test_what_differs_from_a_plain_backdrop_is_object(tray):
+    picture, alpha = machine(tray)
     made = follow_colors(alpha, picture) > 0.5
-    assert made[42:118, 42:118].all() and not made[122:].any() and not made[:38].any()
+    assert made[42:130, 42:118].all() and not made[134:].any() and not made[:38].any()
     picture[:, :30] = 0.3, 0.5, 0.2  # a wall of two colours is no backdrop
-    assert not (follow_colors(alpha, picture) > 0.5)[100:118, 42:118].any()
+    assert not (follow_colors(alpha, picture) > 0.5)[100:108, 42:118].any()
+
+
+@pytest.mark.parametrize("what", ("box", "machine"))
+def test_a_shadow_on_a_plain_backdrop_stays_out(what):
+    """As dark as sRGB 0.4 where it touches the object, softer farther away, and beside the object, too."""
+    picture, alpha = machine(what == "machine")
+    low = 132 if what == "machine" else 80
+    if what == "box":
+        picture[low:] = 0.99
+    cast_shadow(picture, low)
+    assert picture[low:].min() < 0.42
+    made = follow_colors(alpha, picture) > 0.5
+    assert made[42:low - 2, 42:118].all() and not made[low + 2:].any() and not made[:, 123:].any()
