@@ -85,7 +85,7 @@ def read_json(path: Path, fix: str) -> Any:
     try:
         with Ending(path) as file:
             if file.size > MAX_JSON:
-                raise NearError("{file} is larger than {size:.0f} MB.", fix, file=path.name, size=MAX_JSON / 1e6)
+                raise NearError("{file} is larger than {size:.0f} MB.", fix, file=path.name, size=MAX_JSON / 2**20)
             return json.loads(file.read().decode())
     except OSError as error:
         raise NearError("{file} could not be read ({reason}).", "Check the path.", file=path.name,

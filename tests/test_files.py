@@ -75,3 +75,11 @@ def test_a_link_where_a_file_is_written_beside_is_not_followed(tmp_path):
         (tmp_path / f"guessed.{os.getpid()}.part").symlink_to(others)
         files.write(path, b"ours")
     assert others.read_bytes() == b"theirs"
+
+
+def test_json_of_more_than_is_promised_is_not_read(tmp_path):
+    path = tmp_path / "a.json"
+    with path.open("wb") as file:
+        file.truncate(64 * 2**20 + 1)  # docs/promises.md
+    with pytest.raises(NearError, match="a.json is larger than 64 MB"):
+        files.read_json(path, "Export it again.")

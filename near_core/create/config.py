@@ -77,6 +77,7 @@ class ReconstructionConfig:
     guessed_slender_outline: float = 0.4  # the same where the camera is a guess
     flat_outline: float = 0.7  # of the largest outline, which several photos of something flat need to show it so
     turned_handle: float = 0.02  # of a turned thing's pixels; something smaller beside its body is no handle
+    handle_reach: float = 0.5  # square of how far a handle reaches from the body over its area, pixels, at least
     outline_blur_radius: int = 2  # pixels of 128, twice; how calm the thickness that an outline allows is
     thin_share: float = 0.4  # of a round body's thickness that something thin has
     least_width: float = 0.03  # asset units; no body is narrower when depth is compared with it

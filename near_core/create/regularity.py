@@ -9,7 +9,7 @@ import numpy as np
 from ..asset import CELL
 from ..image.filters import distances
 from .config import ReconstructionConfig
-from .revolution import find_middle, measure_halves, turn_outlines
+from .revolution import find_middle, is_uneven, measure_halves, turn_outlines
 from .thickness import is_slender
 from .view import MIRROR, LayerView, lift_pixels, look_up, project, reach
 
@@ -18,7 +18,8 @@ def suppose_turned(view: LayerView, deep: np.ndarray, config: ReconstructionConf
                    ) -> np.ndarray | None:
     """The field (128, 128, 128) of a thing that was turned on a lathe, where a photo shows plainly enough that it was,
     and the field deep (128, 128, 128) that networks find agrees; else None."""
-    if measure_turning(view) >= config.turned_error or measure_photo_asymmetry(view) > config.turned_mirror_error:
+    if measure_turning(view) >= config.turned_error or is_uneven(view, config) or (
+            measure_photo_asymmetry(view) > config.turned_mirror_error):
         return None
     turned = turn_outlines([view], deep, replace(config, thickness="turned"))
     own, other = deep > 0, turned > 0

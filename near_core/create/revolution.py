@@ -8,7 +8,7 @@ import numpy as np
 
 from ..asset import CELL
 from ..asset.surfels import SURFEL_RESOLUTION
-from ..image.filters import grow, label_pieces
+from ..image.filters import distances, grow, label_pieces
 from ..models.mini.layout import SIZE
 from .config import ReconstructionConfig
 from .view import LayerView, compute_cell_centres, look_up, measure_elevation, project
@@ -155,15 +155,35 @@ def _find_circles(half: np.ndarray, away: float, above: float) -> tuple[float, f
 
 def _find_handles(mask: np.ndarray, body: np.ndarray, rows: slice, config: ReconstructionConfig) -> np.ndarray:
     """What a mask (S, S) shows beside a body (S, S) in some rows and is large enough to be a handle: (S, S) bool."""
+    handles = _list_beside(mask, body, rows, config) > 0
+    for _ in range(5):  # into the body
+        handles = grow(handles)
+    return handles & mask
+
+
+def _list_beside(mask: np.ndarray, body: np.ndarray, rows: slice, config: ReconstructionConfig) -> np.ndarray:
+    """The pieces, (S, S) from 1, that a mask (S, S) shows beside a body (S, S) in some rows and that are no crumbs."""
     beside = np.zeros_like(mask)
     beside[rows] = (mask & ~grow(body))[rows]
     pieces = label_pieces(beside)
     sizes = np.bincount(pieces.ravel())
-    sizes[0] = 0
-    handles = (sizes > config.turned_handle * mask.sum())[pieces]
-    for _ in range(5):  # into the body
-        handles = grow(handles)
-    return handles & mask
+    return np.where((sizes > config.turned_handle * mask.sum())[pieces], pieces, 0)
+
+
+def is_uneven(view: LayerView, config: ReconstructionConfig = ReconstructionConfig()) -> bool:
+    """Whether an outline has more on one side of its middle than on the other that lies along it, as the higher
+    shoulder of an apple does: what stands off is a handle."""
+    middle = find_middle(view.mask)
+    half = measure_halves(view.mask, middle)
+    if not (half > 0).any():
+        return False
+    body = np.abs(np.arange(SIZE) - middle) < half[:, None] + 0.5
+    rows = _find_heights(view, _find_axis([view], [middle]), half)[2]
+    pieces = _list_beside(view.mask, body, rows, config)
+    room = SIZE // 4  # what lies beyond a picture counts as a body
+    away = distances(np.pad(~body, room, constant_values=True))[room:-room, room:-room]
+    return any(away[piece].max() ** 2 < config.handle_reach * piece.sum()
+               for piece in (pieces == each for each in np.unique(pieces[pieces > 0])))
 
 
 def _hollow_out(body: np.ndarray, config: ReconstructionConfig) -> np.ndarray:

@@ -179,10 +179,14 @@ def from_json(view: dict, size: tuple[int, int] | None = None) -> Camera:
     try:
         resolution = size or view["resolution"]
         width, height = (resolution, resolution) if np.isscalar(resolution) else resolution
-        orthographic = view.get("type", "PERSP") == "ORTHO"
+        lens = view.get("type", "PERSP")
+        if lens not in ("PERSP", "ORTHO"):
+            raise ValueError(f"type {lens!r}")
+        orthographic = lens == "ORTHO"
         near, far = view.get("clip", (0.01, 1e6))
         if orthographic:
-            intrinsics = np.diag([width / float(view["ortho_scale"])] * 2 + [1.0])
+            scale = float(view["ortho_scale"])
+            intrinsics = np.diag([width / scale if scale else np.inf] * 2 + [1.0])
             intrinsics[:2, 2] = width / 2, height / 2
         else:
             intrinsics = pinhole(float(view["fov_x_deg"]), width, height)

@@ -7,6 +7,7 @@ import pytest
 
 from near_core.create.config import ReconstructionConfig
 from near_core.create.regularity import measure_photo_asymmetry, measure_turning, suppose_turned
+from near_core.create.revolution import is_uneven
 from near_core.create.view import compute_cell_centres
 from near_core.models.mini.layout import SIZE, Picture
 from near_core.scene import camera as cameras
@@ -49,6 +50,18 @@ def test_a_turned_thing_is_one_where_the_solid_agrees_or_it_is_a_rod():
     assert suppose_turned(shown(0.1, 0.8, flat=False), body(1.6), config) is not None
     view.front = view.front + np.linspace(-0.3, 0.3, SIZE, dtype=np.float32)  # seen obliquely
     assert suppose_turned(view, body(1.1), config) is None
+
+
+def test_a_shoulder_is_uneven_and_a_handle_is_not():
+    """Of an apple that is higher on the right; what was turned would lose that, or have a flap there."""
+    config, solid = replace(ReconstructionConfig(), turned_error=0.31), body(1.1)
+    rows, columns = np.mgrid[:SIZE, :SIZE]
+    shoulder, handle = shown(0.5, 0.8, flat=False), shown(0.5, 0.8, flat=False)
+    shoulder.mask |= (np.hypot((columns - 92) / 15, (rows - 36) / 24) < 1) & (columns > 60)
+    handle.mask |= np.abs(np.hypot(columns - 96, rows - 60) - 18) < 5
+    assert is_uneven(shoulder) and suppose_turned(shoulder, solid, config) is None
+    for view in (handle, shown(0.5, 0.8, flat=False)):
+        assert not is_uneven(view) and suppose_turned(view, solid, config) is not None
 
 
 def test_a_photo_contradicts_a_symmetry_that_is_none():

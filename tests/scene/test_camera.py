@@ -66,6 +66,14 @@ def test_cameras_that_make_no_sense_are_refused(change):
         cameras.from_json(VIEW | change)
 
 
+@pytest.mark.parametrize("change, said", [
+    ({"type": "ortho"}, "'ortho'"), ({"type": "PANO"}, "'PANO'"), ({"type": 3}, "3"),
+    ({"type": "ORTHO", "ortho_scale": 0}, "out of range"), ({"type": "ORTHO", "ortho_scale": -1}, "out of range")])
+def test_what_is_wrong_with_a_lens_is_named(change, said):
+    with pytest.raises(NearError, match=said):
+        cameras.from_json(VIEW | change)
+
+
 @pytest.mark.parametrize("size", [(0, 8), (8, -1), (32769, 1), (2**40, 16)])
 def test_pictures_that_nobody_can_draw_are_named(size):
     with pytest.raises(NearError, match="cannot be drawn.*from 1 to 32768"):
