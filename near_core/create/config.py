@@ -85,6 +85,7 @@ class ReconstructionConfig:
     doubt_lead: float = 0.1  # body's widths before the round body's end from which it does
     maximum_doubt: float = 1.4  # logits; what is surer than this less logit_bias stays, however far behind
     sure_logits: tuple[float, float] = (0.4, 0.75)  # the most that is said along the view: not sure at all, sure
+    box_logits: tuple[float, float] = (0.8, 1.2)  # the same: layers and a round body decide, the network does: "knobs"
     sure_radius: int = 4  # pixels of 64, twice; how large parts are in which one is sure or not
     sure_elsewhere: float = 0.15  # logits less for being sure somewhere else in the object
     floor_elevations: tuple[float, float] = (3.0, 60.0)  # degrees; a photo that looks down so steeply shows the floor

@@ -49,7 +49,7 @@ def doubt_depth(view: LayerView, logits: np.ndarray, config: ReconstructionConfi
     A network that has never seen the like says "perhaps" all along the view, and what is thin becomes a barrel. Where
     it is sure nowhere along the view, and nowhere in the object either, the outline decides; what it is sure of stays.
     config.thickness, a hint from HINTS, decides instead. Where the camera is a guess, what is thicker than both such a
-    body and the layers is doubted however sure the network is.
+    body and the layers is doubted more, and less sure is not sure enough there: a knob is likely, a box certain.
     """
     if config.thickness == "full":
         return np.zeros_like(logits)
@@ -66,12 +66,12 @@ def doubt_depth(view: LayerView, logits: np.ndarray, config: ReconstructionConfi
         if is_slender(view, config):
             return np.maximum(falling, config.layers_slope * beyond).reshape(logits.shape).astype(np.float32)
         sure = _measure_sureness(view, logits, uv, depth - front, config)
-        low, high = config.sure_logits
-        unsure = np.clip((high - sure) / (high - low), 0, 1)
+        unsure, no_box = (np.clip((high - sure) / (high - low), 0, 1)
+                              for low, high in (config.sure_logits, config.box_logits))
         thicker = (depth - front - np.maximum(across, layers)) / widths
         falling = np.maximum.reduce([unsure * np.minimum(falling, config.maximum_doubt),
                                      _measure_thinness(view, uv, config) * falling,
-                                     config.layers_slope * thicker])
+                                     no_box * config.layers_slope * thicker])
     return falling.reshape(logits.shape).astype(np.float32)
 
 

@@ -45,15 +45,16 @@ def test_an_outline_limits_what_a_network_is_unsure_of_and_a_hint_decides(said, 
         assert (column[1][column[0] > -0.25] < 0).all()
 
 
-@pytest.mark.parametrize(("slope", "thick", "end"), [(0.0, 0.3, 0.5), (12.0, 0.3, 0.0), (12.0, 0.1, -0.1),
-                                                     (12.0, 2.0, 0.5)])
-def test_where_the_camera_is_a_guess_nothing_is_thicker_than_layers_and_a_round_body(slope, thick, end):
-    """A lying bar, 0.2 wide, of which a network is sure from front to back of the cube, and layers so thick."""
+@pytest.mark.parametrize(("slope", "said", "thick", "end"), [
+    (0.0, 0.8, 0.3, 0.5), (12.0, 0.8, 0.3, 0.0), (12.0, 0.8, 0.1, -0.1), (12.0, 0.8, 2.0, 0.5), (12.0, 1.3, 0.1, 0.5)])
+def test_where_the_camera_is_a_guess_only_what_is_certain_is_thicker_than_layers_and_a_round_body(
+        slope, said, thick, end):
+    """A lying bar, 0.2 wide, of which a network says so much from front to back of the cube, and layers so thick."""
     view = view_of(cameras.orbit(0, 0, 3, 30, 128, 128), np.full((128, 128), -0.3, np.float32))
     y = (np.mgrid[:128, :128][0] - 63.5) * (reach(view.camera) / 128)
     view.mask, view.back = np.abs(y) < 0.1, view.front + thick
     view.image[3] = view.mask
-    said = np.full((64, 64, 64), 0.9, np.float32)
-    left = said - doubt_depth(view, said, ReconstructionConfig(layers_slope=slope))
+    logits = np.full((64, 64, 64), said, np.float32)
+    left = logits - doubt_depth(view, logits, ReconstructionConfig(layers_slope=slope))
     away = compute_cell_centres(64)[:, 1].reshape(left.shape)[32, :, 32]
     assert away[(left + ReconstructionConfig.logit_bias)[32, :, 32] > 0].max() == pytest.approx(end, abs=0.06)
