@@ -75,8 +75,8 @@ def follow_colors(alpha: np.ndarray, encoded: np.ndarray, config: MattingConfig 
     logits = logits + config.backdrop_logits * apart
     made = alpha
     for _ in range(config.color_rounds):
-        inside, outside = (sides.ravel() for sides in (apart | (made > config.surely_object),
-                                                        ~apart & (made < config.surely_behind)))
+        inside = (apart | (made > config.surely_object)).ravel()
+        outside = (~apart & (made < config.surely_behind)).ravel()
         if min(inside.sum(), outside.sum()) < 30:
             break
         front, behind = (_Mixture(features[sure], count) for sure, count in ((inside, config.object_colors),
@@ -91,8 +91,8 @@ def follow_colors(alpha: np.ndarray, encoded: np.ndarray, config: MattingConfig 
 
 def _differ_from_backdrop(alpha: np.ndarray, colors: np.ndarray, config: MattingConfig) -> np.ndarray:
     """(H, W) bool: which pixels of a picture (H, W, 3) in Lab have a colour far from that of its border, where this has
-    one alone, as a studio's paper or a shop's white have; none, where it has several. By a network's matte (H, W)
-    without shadows."""
+    one alone, as a studio's paper or a shop's white have; none, where it has several. What a network's matte (H, W)
+    tells to be a shadow is left out."""
     width = max(1, round(config.backdrop_border * max(colors.shape[:2])))
     border = np.ones(colors.shape[:2], bool)
     border[width:-width, width:-width] = False
@@ -101,12 +101,12 @@ def _differ_from_backdrop(alpha: np.ndarray, colors: np.ndarray, config: Matting
     if (away[border] < config.backdrop_spread).mean() <= config.backdrop_share:
         return np.zeros(alpha.shape, bool)
     apart, sure = away > config.backdrop_distance, alpha > config.surely_object
-    grey = apart & ~sure & (np.linalg.norm(steps[..., 1:], axis=-1) < config.shadow_chroma)
-    return apart & ~_keep_shadows(grey, sure, config)
+    grey = apart & ~sure & (steps[..., 0] < 0) & (np.linalg.norm(steps[..., 1:], axis=-1) < config.shadow_chroma)
+    return apart & ~_find_shadows(grey, sure, config)
 
 
-def _keep_shadows(grey: np.ndarray, sure: np.ndarray, config: MattingConfig) -> np.ndarray:
-    """Those pieces of a mask (H, W) bool that lie flat below or beside what is surely an object (H, W) bool, as shadows
+def _find_shadows(grey: np.ndarray, sure: np.ndarray, config: MattingConfig) -> np.ndarray:
+    """The pieces of a mask (H, W) bool that lie flat below or beside what is surely an object (H, W) bool, as shadows
     do, and not between its parts."""
     pieces = label_pieces(grey)
     sizes = np.bincount(pieces.ravel())

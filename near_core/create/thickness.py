@@ -67,7 +67,7 @@ def doubt_depth(view: LayerView, logits: np.ndarray, config: ReconstructionConfi
             return np.maximum(falling, config.layers_slope * beyond).reshape(logits.shape).astype(np.float32)
         sure = _measure_sureness(view, logits, uv, depth - front, config)
         unsure, no_box = (np.clip((high - sure) / (high - low), 0, 1)
-                              for low, high in (config.sure_logits, config.box_logits))
+                          for low, high in (config.sure_logits, config.box_logits))
         thicker = (depth - front - np.maximum(across, layers)) / widths
         falling = np.maximum.reduce([unsure * np.minimum(falling, config.maximum_doubt),
                                      _measure_thinness(view, uv, config) * falling,
