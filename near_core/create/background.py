@@ -75,11 +75,11 @@ def follow_colors(alpha: np.ndarray, encoded: np.ndarray, config: MattingConfig 
     logits = logits + config.backdrop_logits * apart
     made = alpha
     for _ in range(config.color_rounds):
-        inside = (apart | (made > config.surely_object)).ravel()
-        outside = (~apart & (made < config.surely_behind)).ravel()
-        if min(inside.sum(), outside.sum()) < 30:
+        sure = made > config.surely_object
+        inside, outside = (apart | sure).ravel(), (~apart & (made < config.surely_behind)).ravel()
+        if min(sure.sum(), outside.sum()) < 30:
             break
-        front, behind = (_Mixture(features[sure], count) for sure, count in ((inside, config.object_colors),
+        front, behind = (_Mixture(features[side], count) for side, count in ((inside, config.object_colors),
                                                                              (outside, config.background_colors)))
         evidence = np.clip(front.log_density(features) - behind.log_density(features), -6, 6)
         right = ((evidence[inside] > 0).mean() + (evidence[outside] < 0).mean()) / 2
