@@ -67,6 +67,11 @@ class Ending(io.BufferedReader):
             raise OSError(errno.EINVAL, os.strerror(errno.EISDIR) if stat.S_ISDIR(kind) else "a pipe or a device")
         super().__init__(io.FileIO(path))
         self.size = os.fstat(self.fileno()).st_size
+        try:
+            self.peek(1)  # a drive that fails may call a file empty
+        except OSError:
+            self.close()
+            raise
 
     def read(self, size: int | None = -1) -> bytes:
         """As much as is asked for and there is."""
