@@ -181,8 +181,7 @@ class Demo:
         seconds = time.monotonic() - self.start
         print(f"demo: from Install from Disk to the sample's first picture: {seconds:.1f} s", flush=True)
         self.step("create from a photo (coffee)",
-                  lambda: self.create(1, 0.8, near.create_asset_from_image, filepath=str(self.assets / "coffee.jpg"),
-                                      elevation=math.radians(45)))
+                  lambda: self.create(1, 0.8, near.create_asset_from_image, filepath=str(self.assets / "coffee.jpg")))
         self.step("create from a picture (armchair)",
                   lambda: self.create(2, 0.95, near.create_asset_from_image, filepath=str(self.assets / "armchair.png"),
                                       azimuth=math.radians(30), elevation=math.radians(20), fov=math.radians(32)))
