@@ -131,6 +131,7 @@ class StackConfig:
     least_top: float = 0.08  # of its rows that what stands on top alone fills, at least
     base_tolerance: float = 0.015  # of half the base's width; by how much the outline may differ from its ellipse
     top_tolerance: float = 0.03  # the same of what stands on it
+    top_doubt: float = 0.1  # pixels of 128; rims that fit so much worse than the best fit as well
     least_above: float = 0.08  # of half the base's width that the outline goes on above the base, at least
     least_notch: float = 0.05  # of half the base's width that the outline is notched between both, at least
     narrowest: float = 0.35  # of the base's width that what stands on it has, at least

@@ -97,7 +97,9 @@ def _fit_top(rows: np.ndarray, middle: np.ndarray, half: np.ndarray, base: Ellip
              for flat in np.linspace(config.flattest, 1, 4) * base.high / base.wide]
     errors = [np.abs(_widths(each, y) - half)[y < each.y].mean() if (y < each.y).sum() > 3 else np.inf
               for each in tried]
-    found = tried[int(np.argmin(errors))]
+    alike = [(each.high / each.wide, error, each) for each, error in zip(tried, errors)
+             if error < min(errors) + config.top_doubt]  # a short arc hardly tells: then the flattest, as rims are
+    found = min(alike, key=lambda each: (round(each[0], 6), each[1]))[2] if alike else tried[0]
     fits = min(errors) < config.top_tolerance * base.wide and abs(found.x - base.x) < config.aside * base.wide
     return found if fits and found.y < base.y else None
 
