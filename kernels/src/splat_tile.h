@@ -159,13 +159,15 @@ inline void find_alphas(const Tile& tile, const Batch& batch, int unit, Floats* 
     if (i < count) find_team<TEAM / 2>(batch, batch.list[unit] + i, x, y, alphas + i);
 }
 
-// Composites a batch into a unit by its alphas: visit(k, goes_on, alpha, taken, weight) for each splat k that is listed. goes_on: which
-// pixels do not stop before it; alpha, 0 where it reaches nothing; taken: what it takes of the light from behind, 0 where
-// a pixel has stopped; weight: how much of that it shows, all unless it lies behind a surface that is CLOSED.
+// Composites a batch into a unit by its alphas: visit(k, goes_on, alpha, taken, weight) for each splat k that is listed.
+// goes_on: which pixels do not stop before it; alpha, 0 where it reaches nothing; taken: what it takes of the light from
+// behind, 0 where a pixel has stopped; weight: how much of that it shows, all unless it lies behind a surface that is
+// CLOSED.
 //
-// First all alphas, before anything is in registers, then what they take: a processor looks some hundred instructions ahead, which are many splats' of one
-// step, and too few of all. From one splat's light to the next one's it is a product and a difference. What is left where a
-// pixel has stopped only falls, so that it takes nothing more: nothing branches there.
+// First all alphas, before anything is in registers, then what they take: a processor looks some hundred instructions
+// ahead, which are many splats' of one step, and too few of all. From one splat's light to the next one's it is a product
+// and a difference. What is left where a pixel has stopped only falls, so that it takes nothing more: nothing branches
+// there.
 template <bool CLOSING, class Visit>
 inline void composite(Tile& tile, const Batch& batch, int unit, const Floats* alphas, const Visit& visit) {
     const Floats x = tile.x[unit];

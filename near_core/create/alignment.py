@@ -9,7 +9,6 @@ round, while the lack of all photos becomes smaller.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -22,7 +21,7 @@ from .config import AlignmentConfig
 from .extents import fit_block
 from .hull import Silhouette, carve_hull, find_bounds
 from .photo import Photo
-from .view import compute_cell_centres, move_camera, project, reach
+from .view import compute_cell_centres, move_camera, project, reach, recentre
 
 Look = tuple[np.ndarray, np.ndarray]  # how deep points lie in a photo's cone, cells, and behind which pixel
 
@@ -184,14 +183,3 @@ def measure_hull(photos: Sequence[Photo], cameras: Sequence[Camera], config: Ali
     least, most = find_bounds(points, pixels, shown, config.unfilled_share)
     low[2], high[2] = max(low[2], least[2]), min(high[2], most[2])
     return low - CELL / 2, high + CELL / 2
-
-
-def recentre(camera: Camera, centre: np.ndarray, size: float) -> Camera:
-    """The camera after what it sees was moved by -centre (3,) and divided by its size."""
-    matrix = camera.world_to_camera.copy()
-    matrix[:3, 3] = (matrix[:3, :3] @ centre + matrix[:3, 3]) / size
-    intrinsics = camera.intrinsics
-    if camera.orthographic:  # pixels per metre
-        intrinsics = np.diag([size, size, 1.0]) @ intrinsics
-        intrinsics[:2, 2] = camera.intrinsics[:2, 2]
-    return replace(camera, world_to_camera=matrix, intrinsics=intrinsics)

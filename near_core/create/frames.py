@@ -9,10 +9,11 @@ import numpy as np
 
 from ..directions import unit
 from ..errors import NearError
-from .alignment import measure_hull, recentre
+from .alignment import measure_hull
 from .config import AlignmentConfig
 from .photo import Photo
 from .shot import Shot
+from .view import recentre
 
 
 @dataclass(frozen=True)

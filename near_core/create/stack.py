@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from ..asset.surfels import SURFEL_RESOLUTION
 from ..models.mini.layout import SIZE
 from ..scene import Camera
 from .config import StackConfig
-from .view import LayerView, compute_cell_centres, lift_pixels, measure_elevation, project, reach
+from .view import LayerView, compute_cell_centres, lift_pixels, measure_elevation, project, reach, recentre
 
 
 @dataclass(frozen=True)
@@ -97,11 +97,13 @@ def _fit_top(rows: np.ndarray, middle: np.ndarray, half: np.ndarray, base: Ellip
              for flat in np.linspace(config.flattest, 1, 4) * base.high / base.wide]
     errors = [np.abs(_widths(each, y) - half)[y < each.y].mean() if (y < each.y).sum() > 3 else np.inf
               for each in tried]
-    alike = [(each.high / each.wide, error, each) for each, error in zip(tried, errors)
-             if error < min(errors) + config.top_doubt]  # a short arc hardly tells: then the flattest, as rims are
-    found = min(alike, key=lambda each: (round(each[0], 6), each[1]))[2] if alike else tried[0]
-    fits = min(errors) < config.top_tolerance * base.wide and abs(found.x - base.x) < config.aside * base.wide
-    return found if fits and found.y < base.y else None
+    if min(errors) >= config.top_tolerance * base.wide:
+        return None
+    # a short arc hardly tells how flat its ellipse is: of what fits alike the flattest, as rims are
+    alike = [(round(each.high / each.wide, 6), error, each) for each, error in zip(tried, errors)
+             if error < min(errors) + config.top_doubt]
+    found = min(alike, key=lambda each: each[:2])[2]
+    return found if found.y < base.y and abs(found.x - base.x) < config.aside * base.wide else None
 
 
 def _widths(ellipse: Ellipse, y: np.ndarray) -> np.ndarray:
@@ -135,11 +137,7 @@ def centre_stack(camera: Camera, stack: Stack, config: StackConfig = StackConfig
     rim, radius = _lift(camera, stack.base)
     height = _measure_top(camera, stack.top, rim)[0]
     low, high = rim[2] - config.base_height * radius, rim[2] + height
-    moved = camera.world_to_camera.copy()
-    middle = np.array([rim[0], rim[1], (low + high) / 2])
-    size = max(2 * radius, high - low) * config.room
-    moved[:3, 3] = (moved[:3, :3] @ middle + moved[:3, 3]) / size
-    return replace(camera, world_to_camera=moved)
+    return recentre(camera, np.array([rim[0], rim[1], (low + high) / 2]), max(2 * radius, high - low) * config.room)
 
 
 def is_open(view: LayerView, top: Ellipse, config: StackConfig = StackConfig()) -> bool:

@@ -67,6 +67,17 @@ def move_camera(camera: Camera, change: np.ndarray) -> Camera:
     return replace(camera, world_to_camera=moved)
 
 
+def recentre(camera: Camera, centre: np.ndarray, size: float) -> Camera:
+    """The camera after what it sees was moved by -centre (3,) and divided by its size."""
+    matrix = camera.world_to_camera.copy()
+    matrix[:3, 3] = (matrix[:3, :3] @ centre + matrix[:3, 3]) / size
+    intrinsics = camera.intrinsics
+    if camera.orthographic:  # pixels per metre
+        intrinsics = np.diag([size, size, 1.0]) @ intrinsics
+        intrinsics[:2, 2] = camera.intrinsics[:2, 2]
+    return replace(camera, world_to_camera=matrix, intrinsics=intrinsics)
+
+
 def measure_stride(camera: Camera) -> float:
     """By what cameras are shifted, asset units: the distance of a crop's camera, but not of one that is far away."""
     return min(camera.world_to_camera[2, 3], STRIDE * reach(camera))
@@ -175,9 +186,7 @@ class LayerView:
 
     def enlarge(self, times: float) -> None:
         """The same photo after all that the asset's frame holds became larger around its middle."""
-        matrix = self.camera.world_to_camera.copy()
-        matrix[:3, 3] *= times
-        self.camera = replace(self.camera, world_to_camera=matrix)
+        self.camera = recentre(self.camera, np.zeros(3), 1 / times)
         self.front, self.back = self.front * times, self.back * times
 
     def _find_jumps(self) -> np.ndarray:

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from near_core.create.alignment import recentre
 from near_core.create.frames import find_frame
 from near_core.create.photo import prepare
 from near_core.create.shot import Shot
+from near_core.create.view import recentre
 from near_core.errors import NearError
 from near_core.scene import camera as cameras
 from tests.create.test_alignment import BALLS, outline

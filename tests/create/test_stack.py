@@ -1,15 +1,20 @@
 """A cup on its saucer, told by its outline."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from near_core.create.create import create_from_image
 from near_core.create.stack import centre_stack, find_stack, is_open, suppose_stack
 from near_core.create.view import compute_cell_centres, project
 from near_core.models.mini.layout import SIZE
+from near_core.models.mini.runtime import NearMini
 from near_core.scene import camera as cameras
 from tests.create.pictures import view_of
+
+COFFEE = Path(__file__).parents[2] / "near_blender/assets/coffee.jpg"
 
 
 def circle(radius, height, inside=False):
@@ -89,3 +94,14 @@ def test_what_lies_below_its_rim_is_open():
     assert not is_open(look(mask, camera, stack, 0), stack.top)
     assert is_open(look(mask, camera, stack, 0.1), stack.top)
     assert suppose_stack(look(mask, camera, stack, 0)) is None
+
+
+def test_of_a_photo_whose_rim_shows_a_short_arc_comes_a_cup_too():
+    model = NearMini()
+    if not {"intrinsics", "structure", "slat"} <= set(model.graphs):
+        pytest.skip("this build has no photo networks")
+    found = []
+    made = create_from_image([COFFEE], elevation=None, fov=None, name="coffee", model=model, on_views=found.extend)
+    assert found[0][1] == pytest.approx(51, abs=3)
+    x, y, z = made.surfels.position.T
+    assert not ((np.hypot(x, y) > 0.3) & (z > 0)).any()  # beside the cup is nothing but the saucer
