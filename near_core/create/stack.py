@@ -26,16 +26,21 @@ class Ellipse:
 
 @dataclass(frozen=True)
 class Stack:
-    """Two level circles that an outline consists of: the rim of what stands on top, and that of what it stands on."""
+    """Two level circles that an outline consists of: the rim of what stands on top, and that of what it stands on.
+    tops: what the former may be, the best first, since a short arc hardly tells how flat its ellipse is."""
 
-    top: Ellipse
+    tops: tuple[Ellipse, ...]
     base: Ellipse
 
     @property
     def elevation(self) -> float:
         """Degrees above the horizon from which both circles look so, in the mean."""
-        return float(np.mean([np.degrees(np.arcsin(np.clip(each.high / each.wide, 0, 1)))
-                              for each in (self.top, self.base)]))
+        return float(np.mean([_measure_angle(self.base), np.mean([_measure_angle(top) for top in self.tops])]))
+
+
+def _measure_angle(ellipse: Ellipse) -> float:
+    """Degrees above the horizon from which a level circle looks so."""
+    return float(np.degrees(np.arcsin(np.clip(ellipse.high / ellipse.wide, 0, 1))))
 
 
 def find_stack(mask: np.ndarray, config: StackConfig = StackConfig()) -> Stack | None:
@@ -56,8 +61,8 @@ def find_stack(mask: np.ndarray, config: StackConfig = StackConfig()) -> Stack |
         wide, above = base[0].wide, base[0].y - base[0].high - rows[0]
         if above < config.least_above * wide or base[0].high > wide or notch < config.least_notch * wide:
             return None
-        top = _fit_top(rows[:first], middle[:first], half[:first], base[0], config)
-        return None if top is None else Stack(top, base[0])
+        tops = _fit_tops(rows[:first], middle[:first], half[:first], base[0], config)
+        return Stack(tuple(tops), base[0]) if tops else None
     return None
 
 
@@ -88,22 +93,21 @@ def _fit_base(rows: np.ndarray, middle: np.ndarray, half: np.ndarray) -> tuple[E
     return found, float(np.abs(_widths(found, y) - half).mean())
 
 
-def _fit_top(rows: np.ndarray, middle: np.ndarray, half: np.ndarray, base: Ellipse, config: StackConfig
-             ) -> Ellipse | None:
-    """The ellipse, hardly flatter than the base, of which the rows are the farther edge."""
+def _fit_tops(rows: np.ndarray, middle: np.ndarray, half: np.ndarray, base: Ellipse, config: StackConfig
+              ) -> list[Ellipse]:
+    """The ellipses, hardly flatter than the base, of which the rows are the farther edge as well as of any, the best
+    first: one of each flatness."""
     x, y = float(np.median(middle)) + 0.5, rows + 0.5
-    tried = [Ellipse(x, rows[0] + start + share * flat * base.wide, share * base.wide, share * flat * base.wide)
-             for share in np.arange(config.narrowest, config.widest, 0.02) for start in (-0.5, 0.0, 0.5, 1.0)
-             for flat in np.linspace(config.flattest, 1, 4) * base.high / base.wide]
-    errors = [np.abs(_widths(each, y) - half)[y < each.y].mean() if (y < each.y).sum() > 3 else np.inf
-              for each in tried]
-    if min(errors) >= config.top_tolerance * base.wide:
-        return None
-    # a short arc hardly tells how flat its ellipse is: of what fits alike the flattest, as rims are
-    alike = [(round(each.high / each.wide, 6), error, each) for each, error in zip(tried, errors)
-             if error < min(errors) + config.top_doubt]
-    found = min(alike, key=lambda each: each[:2])[2]
-    return found if found.y < base.y and abs(found.x - base.x) < config.aside * base.wide else None
+    found = []
+    for flat in np.linspace(config.flattest, 1, 4) * base.high / base.wide:
+        tried = [Ellipse(x, rows[0] + start + share * flat * base.wide, share * base.wide, share * flat * base.wide)
+                 for share in np.arange(config.narrowest, config.widest, 0.02) for start in (-0.5, 0.0, 0.5, 1.0)]
+        errors = [np.abs(_widths(each, y) - half)[y < each.y].mean() if (y < each.y).sum() > 3 else np.inf
+                  for each in tried]
+        found.append((min(errors), tried[int(np.argmin(errors))]))
+    most = min(config.top_tolerance * base.wide, min(error for error, _ in found) + config.top_doubt)
+    return [each for error, each in sorted(found, key=lambda each: each[0])
+            if error < most and each.y < base.y and abs(each.x - base.x) < config.aside * base.wide]
 
 
 def _widths(ellipse: Ellipse, y: np.ndarray) -> np.ndarray:
@@ -115,38 +119,38 @@ def suppose_stack(view: LayerView, config: StackConfig = StackConfig()) -> np.nd
     """The field (128, 128, 128) of a cup on its saucer, where the outline of a photo plainly shows one, its inside
     lies below its rim and the camera looks down as that tells; else None. How deep cells lie inside, in cells."""
     stack = find_stack(view.mask, config)
-    if stack is None or not is_open(view, stack.top, config):
+    if stack is None or abs(measure_elevation(view.camera) - stack.elevation) > config.elevation_error:
         return None
-    if abs(measure_elevation(view.camera) - stack.elevation) > config.elevation_error:
+    top = max(stack.tops, key=lambda each: measure_hollow(view, each))
+    if not measure_hollow(view, top) > config.least_hollow:
         return None
     rim, radius = _lift(view.camera, stack.base)
-    height, aside, opening = _measure_top(view.camera, stack.top, rim)
+    height, aside, opening = _measure_top(view.camera, top, rim)
     ground = rim[2] - config.base_height * radius
     x, y, z = compute_cell_centres(SURFEL_RESOLUTION).T
     z = z - ground
     base = _make_base(np.hypot(x - rim[0], y - rim[1]), z, radius, config)
     tall = rim[2] + height - ground
     axis = rim[:2, None] + aside[:, None] * np.clip(z / tall, 0, 1)
-    top = _make_top(np.hypot(x - axis[0], y - axis[1]), z, opening, tall, config)
-    deep = np.maximum(base, top).reshape((SURFEL_RESOLUTION,) * 3)
+    upon = _make_top(np.hypot(x - axis[0], y - axis[1]), z, opening, tall, config)
+    deep = np.maximum(base, upon).reshape((SURFEL_RESOLUTION,) * 3)
     return np.clip(deep, -4, 4).astype(np.float32)
 
 
 def centre_stack(camera: Camera, stack: Stack, config: StackConfig = StackConfig()) -> Camera:
     """The camera of a crop after such a thing was moved to the middle of the asset's cube, as large as fits."""
     rim, radius = _lift(camera, stack.base)
-    height = _measure_top(camera, stack.top, rim)[0]
+    height = _measure_top(camera, stack.tops[0], rim)[0]
     low, high = rim[2] - config.base_height * radius, rim[2] + height
     return recentre(camera, np.array([rim[0], rim[1], (low + high) / 2]), max(2 * radius, high - low) * config.room)
 
 
-def is_open(view: LayerView, top: Ellipse, config: StackConfig = StackConfig()) -> bool:
-    """Whether what a view shows inside of a rim lies below that."""
+def measure_hollow(view: LayerView, top: Ellipse) -> float:
+    """How far what a view shows inside of a rim lies below that, in cells of 128^3; NaN where it shows neither."""
     y, x = np.indices(view.mask.shape) + 0.5
     away = np.hypot((x - top.x) / top.wide, (y - top.y) / top.high)
     level = lambda chosen: np.median(lift_pixels(view, chosen & view.mask)[:, 2])
-    near = (away > 0.85) & (away < 1) & (y > top.y)
-    return bool(level(near) - level(away < 0.5) > config.least_hollow * CELL)
+    return float(level((away > 0.85) & (away < 1) & (y > top.y)) - level(away < 0.5)) / CELL
 
 
 def _lift(camera: Camera, ellipse: Ellipse) -> tuple[np.ndarray, float]:
