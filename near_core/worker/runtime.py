@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 
 from .. import __version__
+from ..models.onnx import load_onnxruntime
 
 
 def describe_runtime() -> dict[str, Any]:
     """What this process runs on: versions, and what is wrong with onnxruntime ("" where nothing is)."""
     problem, version, providers = "", "", []
     try:
-        import onnxruntime
+        onnxruntime = load_onnxruntime()
         version, providers = onnxruntime.__version__, onnxruntime.get_available_providers()
     except Exception as error:  # whatever another add-on's copy does on import, Check Setup shows it
         problem = f"{type(error).__name__}: {error}"

@@ -6,10 +6,10 @@ import tarfile
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from near_core.models.onnx import load_onnxruntime
 from release import isnet, matte
 from release.shell import Stop
 
@@ -55,7 +55,7 @@ def test_a_network_of_8_bits_says_nearly_the_same():
     onnx.checker.check_model(model)
     assert {each.data_type for each in model.graph.initializer if each.name == "kernels.codes"} == {TensorProto.INT8}
     seen = rng.normal(0, 1, (1, 3, 8, 8)).astype(np.float32)
-    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    session = load_onnxruntime().InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     said = session.run(None, {"input": seen})[0]
     padded = np.pad(seen[0], ((0, 0), (1, 1), (1, 1)))
     windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), (1, 2))

@@ -12,6 +12,7 @@ import numpy as np
 
 from ...cache import RecentResults, count_bytes
 from ...errors import NearError
+from ..onnx import load_onnxruntime
 
 REMEMBERED = {"matte", "intrinsics", "structure"}  # graphs that only look at a photo and its camera
 KEPT = 256 << 20  # bytes of their answers
@@ -58,7 +59,7 @@ class NearMini:
 
     def _load(self, graph: str):
         try:
-            import onnxruntime
+            onnxruntime = load_onnxruntime()
         except ImportError as error:
             raise NearError("onnxruntime is not there.", "Reinstall the add-on.") from error
         options = onnxruntime.SessionOptions()

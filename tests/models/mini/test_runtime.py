@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
-pytest.importorskip("onnxruntime")
 
 from near_core.create.create import create_from_mesh
 from near_core.lab.datasets.dataset import Dataset
