@@ -76,7 +76,7 @@ def count_ranks(view_layer: Any) -> int:
 
 def expose(made: dict[str, np.ndarray], exposure: float) -> None:
     """Multiplies what is light by the film's exposure, as Cycles does: colours and Shadow stay."""
-    for name in scene.LIGHT:
+    for name in scene.LIGHT if exposure != 1 else ():  # which it nearly always is, and a large picture takes its time
         if name in made:
             made[name][..., :3] *= exposure
 
