@@ -20,7 +20,8 @@ _failure: str | None = None
 
 
 class KernelsMissing(RuntimeError):
-    """The compiled library is absent, foreign or out of date; the message is one sentence for people."""
+    """The compiled library is absent, foreign or out of date, or another part of it is asked for than there is; the
+    message says so, and what to do, to people who work on it."""
 
 
 def this_platform() -> str:
@@ -45,8 +46,10 @@ def load() -> ctypes.CDLL:
     if _library is None and _failure is None:
         try:
             _library = _open(Path(os.environ.get("NEAR_KERNELS") or library_path()))
-        except (OSError, AttributeError, KernelsMissing) as error:
+        except KernelsMissing as error:
             _failure = str(error)
+        except (OSError, AttributeError) as error:
+            _failure = f"The compiled kernels for {this_platform()} cannot be loaded ({error}). Run {BUILD}"
     if _library is None:
         raise KernelsMissing(_failure)
     return _library
@@ -54,11 +57,11 @@ def load() -> ctypes.CDLL:
 
 def _open(path: Path) -> ctypes.CDLL:
     if not path.is_file():
-        raise KernelsMissing(f"The compiled kernels for {this_platform()} are missing; run {BUILD}")
+        raise KernelsMissing(f"The compiled kernels for {this_platform()} are missing. Run {BUILD}")
     library = ctypes.CDLL(str(path))
     version = library.near_abi_version()
     if version != ABI_VERSION:
-        raise KernelsMissing(f"The compiled kernels have ABI {version}, not {ABI_VERSION}; run {BUILD}")
+        raise KernelsMissing(f"The compiled kernels have ABI {version}, not {ABI_VERSION}. Run {BUILD}")
     return library
 
 
@@ -67,7 +70,7 @@ def isa() -> str:
     best = load().near_isa()
     wanted = os.environ.get("NEAR_ISA") or ISAS[best]
     if wanted not in ISAS:
-        raise ValueError(f"NEAR_ISA is {wanted!r}; it must be one of {', '.join(ISAS)}.")
+        raise KernelsMissing(f"The variable NEAR_ISA is {wanted!r}. Set it to one of {', '.join(ISAS)}, or not at all")
     return ISAS[min(best, ISAS.index(wanted))]
 
 

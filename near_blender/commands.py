@@ -11,13 +11,15 @@ engine in its place.
 
 from __future__ import annotations
 
+import functools
+import os
 import subprocess
 from typing import Any
 
 import bpy
 
 from . import worker_process
-from ._core import errors
+from ._core import errors, worker
 from .operators import setup
 
 COMMANDS = ("create", "render", "info", "check")
@@ -36,7 +38,8 @@ def run(argv: list[str]) -> int:
     except errors.NearError as error:
         print(f"near: {error}")
         return 2
-    return subprocess.call(command)
+    follow = functools.partial(worker.die_with, os.getpid()) if os.name == "posix" else None
+    return subprocess.call(command, preexec_fn=follow)  # a farm that ends Blender means this, too
 
 
 def check() -> int:

@@ -9,7 +9,7 @@ import sys
 
 from .. import __version__
 from ..errors import Cancelled, NearError
-from .terminal import FAILED, INTERRUPTED, Parser, describe_failure, name_missing_package
+from .terminal import FAILED, INTERRUPTED, Parser, describe_failure, name_missing_package, tell
 
 PROGRAM = "python -m near_core"
 
@@ -40,14 +40,14 @@ def main(argv: list[str] | None = None) -> int:
         command.add_arguments(parser)
         return command.run(parser.parse_args(argv[1:]))
     except (KeyboardInterrupt, Cancelled):
-        print("near_core: stopped.", file=sys.stderr)
+        tell("near_core: stopped.")
         return INTERRUPTED
     except BrokenPipeError:
         return FAILED
     except Exception as error:
         if os.environ.get("NEAR_DEBUG") and not isinstance(error, NearError):
             raise
-        print(f"near_core: {describe_failure(error)}", file=sys.stderr)
+        tell(f"near_core: {describe_failure(error)}")
         return FAILED
 
 

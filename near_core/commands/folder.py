@@ -11,7 +11,7 @@ from pathlib import Path
 
 from .. import image
 from ..errors import NearError, to_line
-from .terminal import FAILED, Reporter, describe_failure
+from .terminal import FAILED, Reporter, answer, describe_failure
 
 SOME_FAILED = 1  # exit status
 # what belongs to one photo, or to a mesh
@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
                 made.append(Made(photo, target, problem=describe_failure(error)))
                 report.close(made[-1].problem)
     finally:  # Ctrl-C, too, tells what there is
-        print(draw_table(made), flush=True)
+        answer(draw_table(made))
     failed = sum(bool(each.problem) for each in made)
     return 0 if not failed else FAILED if failed == len(made) else SOME_FAILED
 

@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 from ..errors import to_line
+from .terminal import answer
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,9 +21,9 @@ def run(args: argparse.Namespace) -> int:
     """Prints what an asset or the installation is made of."""
     facts = _asset_facts(args.asset) if args.asset else _installation_facts()
     if args.json:
-        print(json.dumps(facts, indent=1))
+        answer(json.dumps(facts, indent=1))
     else:
-        print("\n".join(f"{key.replace('_', ' '):<20}{to_line(str(value))}" for key, value in facts.items()))
+        answer("\n".join(f"{key.replace('_', ' '):<20}{to_line(str(value))}" for key, value in facts.items()))
     return 0
 
 
@@ -43,7 +44,7 @@ def _installation_facts() -> dict:
 
     try:
         kernels = f"{library.this_platform()} {library.isa()}"
-    except (library.KernelsMissing, ValueError) as error:
+    except library.KernelsMissing as error:
         kernels = str(error)
     model = runtime.NearMini()
     return {**describe_runtime(), "kernels": kernels, "cores": os.cpu_count(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import math
 import os
 import re
@@ -11,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from .. import files
+from .._kernels import library
 from ..errors import NearError, to_line
 from ..scene import camera
 
@@ -30,6 +32,9 @@ class Parser(argparse.ArgumentParser):
         if isinstance(value, float) and not math.isfinite(value):
             raise argparse.ArgumentError(action, f"{text!r} is no number")
         return value
+
+    def _print_message(self, message: str, file=None) -> None:
+        answer(message.rstrip("\n"))  # help and versions; what is wrong is raised
 
     def error(self, message: str):
         """Raises NearError in place of printing the usage and ending the process."""
@@ -52,10 +57,41 @@ def describe_failure(error: Exception) -> str:
     """What went wrong, in a line for the person."""
     if isinstance(error, NearError):
         return to_line(str(error))
+    if isinstance(error, library.KernelsMissing):
+        return f"{error}."
     if isinstance(error, MemoryError):
         return "The computer ran out of memory. Close other programs or ask for less."
     return (f"{type(error).__name__}: {' '.join(str(error).split())}. This is a fault of NeAR: set NEAR_DEBUG=1 to see "
             "where, and report it.")
+
+
+def take_streams() -> None:
+    """Standard streams that are closed go nowhere: else a file that is opened would have the number of one, and what
+    libraries print would get into it. What the encoding of standard output lacks is written as Python writes it."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def answer(text: str) -> None:
+    """Prints to standard output. Raises NearError where there is no room, BrokenPipeError where nobody listens."""
+    try:
+        print(text, flush=True)
+    except OSError as error:
+        sys.stdout = open(os.devnull, "w")  # the rest of it would be tried again at the end
+        if isinstance(error, BrokenPipeError):
+            raise
+        raise NearError(f"The answer could not be written ({error.strerror}).", "Send it to another place.") from error
+
+
+def tell(text: str, end: str = "\n") -> None:
+    """Prints to standard error; where that cannot be, the work goes on in silence."""
+    try:
+        print(text, end=end, file=sys.stderr, flush=True)
+    except OSError:
+        sys.stderr = open(os.devnull, "w")
 
 
 class Reporter:
@@ -66,15 +102,15 @@ class Reporter:
 
     def __call__(self, phase: str, fraction: float) -> None:
         if self.live:
-            print(f"\r{self.prefix}{phase}: {100 * fraction:3.0f} %\033[K", end="", file=sys.stderr, flush=True)
+            tell(f"\r{self.prefix}{phase}: {100 * fraction:3.0f} %\033[K", end="")
         elif phase != self.phase:
-            print(f"{self.prefix}{phase}", file=sys.stderr, flush=True)
+            tell(f"{self.prefix}{phase}")
         self.phase = phase
 
     def close(self, text: str) -> None:
         """Puts a last line in the place of the progress."""
         text = to_line(self.prefix + text)
-        print(f"\r{text}\033[K" if self.live else text, file=sys.stderr)
+        tell(f"\r{text}\033[K" if self.live else text)
 
 
 def add_model_arguments(parser: argparse.ArgumentParser, use: str) -> argparse._ArgumentGroup:
@@ -120,5 +156,9 @@ def require_suffix(path: Path, *suffixes: str) -> None:
     """Raises NearError where a file to be written is called otherwise, or its folder is missing."""
     if path.suffix.lower() not in suffixes:
         raise NearError(f"{path.name} does not end in {' or '.join(suffixes)}.", "Name the file so.")
-    if not os.path.isdir(path.absolute().parent):
+    try:
+        path = path.absolute()
+    except OSError as error:
+        raise NearError("The folder that this runs in is gone.", "Go to another one.") from error
+    if not os.path.isdir(path.parent):
         raise NearError(f"There is no folder {path.parent}.", "Make it first.")

@@ -1,5 +1,6 @@
 """`blender --command near`, and several processes on one file."""
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -48,6 +49,22 @@ def test_the_command_line_of_near_core_is_there(ball, tmp_path, capfd):
     assert commands.run(["create", "--folder", str(tmp_path / "photos"), "--out", str(tmp_path)]) == 2
     assert "0 of 1 made" in capfd.readouterr().out
     assert commands.run(["paint"]) == 2 and commands.run([]) == 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nobody tells the child")
+@pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGKILL])
+def test_what_a_command_started_ends_with_it(ball, tmp_path, by):
+    """A farm that cancels a job ends Blender alone; nothing is written afterwards."""
+    assets.save(ball, tmp_path / "ball.near")
+    words = ["render", "--asset", str(tmp_path / "ball.near"), "--env", "1,1,1", "--size", "8192x8192", "--out",
+             str(tmp_path / "a.exr")]
+    blender = subprocess.Popen([sys.executable, "-c", f"from near_blender import commands; commands.run({words})"],
+                               cwd=Path(__file__).parents[2], stderr=subprocess.PIPE, text=True,
+                               preexec_fn=lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL))
+    assert blender.stderr.readline()  # the child has begun
+    blender.send_signal(by)
+    assert blender.stderr.read().endswith("near_core: stopped.\n")  # until it has ended, too
+    assert [path.name for path in tmp_path.iterdir()] == ["ball.near"]
 
 
 @pytest.mark.slow

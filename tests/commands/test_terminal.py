@@ -1,0 +1,95 @@
+"""Whom the command line speaks to, and who ends it: closed, full and foreign streams, signals, a folder that is
+gone."""
+
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from near_core import asset, image
+from tests.random_assets import some_asset
+
+ROOT = Path(__file__).resolve().parents[2]
+RENDER = "render --asset a.near --env 1,1,1 --size 24x16 --out a.exr".split()
+
+if os.name == "nt":
+    pytest.skip("a shell of Unix closes the streams", allow_module_level=True)
+
+
+def run(folder: Path, words: list[str], how: str = "", **variables: str) -> subprocess.CompletedProcess:
+    """The command in a shell that does `how` with its streams."""
+    return subprocess.run(["sh", "-c", f'exec "$@" {how}', "sh", sys.executable, "-m", "near_core", *words], cwd=folder,
+                          capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT), **variables})
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    asset.save(some_asset(), tmp_path / "a.near")
+    return tmp_path
+
+
+@pytest.mark.parametrize("how", ["2>&-", ">&- 2>&-", "<&- >&- 2>&-", "2>/dev/full"])
+def test_who_does_not_listen_gets_the_picture_all_the_same(folder, how):
+    """As under a service: what a library prints must not get into the file that has the number of standard error."""
+    assert run(folder, RENDER, how).returncode == 0
+    assert image.read(folder / "a.exr").shape == (16, 24, 4)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="has no device that is full")
+@pytest.mark.parametrize("words", [["info", "a.near"], ["info", "--json"], ["render", "--help"], ["--help"]])
+def test_an_answer_that_finds_no_room_is_said(folder, words):
+    done = run(folder, words, ">/dev/full")
+    assert done.returncode == 2
+    assert done.stderr == ("near_core: The answer could not be written (No space left on device). "
+                           "Send it to another place.\n")
+
+
+def test_names_that_an_encoding_lacks_are_answered(folder):
+    """As on a Windows whose output goes to a file."""
+    asset.save(replace(some_asset(), name="碗"), folder / "a.near")
+    done = run(folder, ["info", "a.near"], PYTHONIOENCODING="cp1252")
+    assert done.returncode == 0 and "\\u7897" in done.stdout
+
+
+def test_a_folder_that_is_gone_is_said(folder):
+    (folder / "gone").mkdir()
+    done = subprocess.run(["sh", "-c", 'cd gone && rmdir ../gone && exec "$@"', "sh", sys.executable, "-m", "near_core",
+                           "render", "--asset", folder / "a.near", *RENDER[3:]], cwd=folder, capture_output=True,
+                          text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    assert done.returncode == 2
+    assert done.stderr == "near_core: The folder that this runs in is gone. Go to another one.\n"
+
+
+def test_an_instruction_set_that_there_is_none_of_is_said(folder):
+    done = run(folder, RENDER, NEAR_ISA="mmx")
+    assert done.returncode == 2 and "fault" not in done.stderr
+    assert "The variable NEAR_ISA is 'mmx'. Set it to one of baseline, avx2, avx512, or not at all." in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_who_is_ended_leaves_no_file(folder, number):
+    """As by a farm, or with its terminal."""
+    command = [sys.executable, "-m", "near_core", *RENDER[:5], "--size", "4096x4096", "--out", folder / "a.exr"]
+    process = subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True,
+                               env={**os.environ, "PYTHONPATH": str(ROOT)},
+                               preexec_fn=lambda: signal.signal(number, signal.SIG_DFL))
+    assert process.stderr.readline()  # it has begun
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130 and errors.endswith("near_core: stopped.\n") and "Traceback" not in errors
+    assert [path.name for path in folder.iterdir()] == ["a.near"]
+
+
+def test_nohup_is_heeded(folder):
+    """The command began where its terminal's end was to be ignored."""
+    script = "import os, signal, sys\nsignal.signal(signal.SIGHUP, signal.SIG_IGN)\nos.execv(sys.argv[1], sys.argv[1:])"
+    process = subprocess.Popen([sys.executable, "-c", script, sys.executable, "-m", "near_core", *RENDER], cwd=folder,
+                               stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    assert process.stderr.readline()
+    process.send_signal(signal.SIGHUP)
+    process.communicate(timeout=60)
+    assert process.returncode == 0 and (folder / "a.exr").is_file()
