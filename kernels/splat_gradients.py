@@ -65,10 +65,9 @@ def rasterize_backward(projection: Projection, features, width: int, height: int
         return _backward_of_means(projection, features, width, height, d_image, d_alpha, d_depth, options)
     count = check_projection(projection, width, height, occlusion_depth)
     channels = check_features(features, count, background)
-    d_alpha = np.zeros((height, width), np.float32) if d_alpha is None else d_alpha
-    d_depth = np.zeros((height, width), np.float32) if d_depth is None else d_depth
     require("d_image", d_image, (height, width, channels))
-    require("d_alpha", d_alpha, (height, width)), require("d_depth", d_depth, (height, width))
+    for name, loss in (("d_alpha", d_alpha), ("d_depth", d_depth)):
+        loss is None or require(name, loss, (height, width))
     out = Gradients(*(pages.empty(shape) for shape in ((count, channels), (count, 2), (count, 3), (count,), (count,))))
     _rasterize_backward(*projection, count, occlusion_depth, features, channels, background, width, height, d_image,
                         d_alpha, d_depth, *out, threads)

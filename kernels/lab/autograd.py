@@ -46,6 +46,7 @@ class _Splat(torch.autograd.Function):
         *gaussians, colors = arrays
         projection = _splat.project(*gaussians, *camera, **options)
         outputs = _splat.rasterize(projection, colors, *camera[2:], **drawn)
+        context.set_materialize_grads(False)  # what no loss asks for is None, which costs nothing
         context.arrays, context.projection, context.camera = arrays, projection, camera
         context.options, context.drawn = options, drawn
         return tuple(torch.from_numpy(output) for output in outputs)
@@ -53,7 +54,10 @@ class _Splat(torch.autograd.Function):
     @staticmethod
     def backward(context, *d_outputs):
         *gaussians, colors = context.arrays
-        losses = [_array(d) for d in d_outputs]
+        height, width = context.camera[3], context.camera[2]
+        losses = [None if d is None else _array(d) for d in d_outputs]
+        if losses[0] is None:
+            losses[0] = np.zeros((height, width, colors.shape[1]), np.float32)
         gradients = rasterize_backward(context.projection, colors, *context.camera[2:], *losses,
                                        **context.drawn)
         d_gaussians = project_backward(*gaussians, *context.camera, context.projection, gradients,

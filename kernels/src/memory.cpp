@@ -20,7 +20,7 @@ constexpr size_t SMALLEST = size_t(1) << 20;  // bytes; the C library keeps what
 #if defined(__SANITIZE_ADDRESS__)  // it sees what is read beyond an end, or too late, of memory that nobody keeps
 constexpr size_t MOST = 0;
 #else
-constexpr size_t MOST = size_t(3) << 26;  // bytes that are kept
+constexpr size_t MOST = size_t(1) << 28;  // bytes that are kept
 #endif
 constexpr std::align_val_t LINE{64};          // bytes of a cache's line
 

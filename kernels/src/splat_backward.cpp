@@ -5,35 +5,18 @@
 #include <utility>
 
 #include "api.h"
-#include "splat_tile.h"
+#include "splat_losses.h"
 
 namespace near_kernels {
 namespace {
-
-struct Losses {  // gradients of the loss with respect to the outputs, and what made them
-    int64_t channels, width, height;
-    const float *background, *image, *alpha, *depth;
-
-    // Has those of rows of a tile come to the larger cache: they lie in short rows, which no processor foresees.
-    void foresee(int64_t left, int64_t top, int first, int end) const {
-        const int64_t columns = width - left < TILE ? width - left : TILE;
-        for (int64_t y = top + first; y < top + end && y < height; ++y) {
-            const int64_t pixel = y * width + left;
-            for (int64_t c = 0; c < columns * channels; c += 16) __builtin_prefetch(image + pixel * channels + c, 0, 2);
-            __builtin_prefetch(alpha + pixel, 0, 2);
-            __builtin_prefetch(depth + pixel, 0, 2);
-        }
-    }
-};
 
 struct Gradients {
     float *features, *mean, *conic, *depth, *opacity;
 };
 
 // What a row holds: the channels' gradients, then these.
-enum { DEPTH, MEAN_X, MEAN_Y, CONIC_A, CONIC_B, CONIC_C, OPACITY, EXTRA };
+enum { DEPTH, MEAN_X, MEAN_Y, CONIC_A, CONIC_B, CONIC_C, OPACITY, EXTRA = 8 };
 
-constexpr int GROUPS = (MAX_CHANNELS + LANES - 1) / LANES;  // vectors that all channels of a pixel fill
 constexpr float CENTRE = 0.5f * (TILE - 1);
 
 // A tile's pixels as seen from its centre: 1, x, y, x^2, x y, y^2, each of as many pixels as fill a vector.
@@ -59,64 +42,26 @@ struct alignas(64) Hits {
     int count;
 };
 
-// The picture's gradients in a tile, and what a loss has from behind the splats walked so far.
-struct alignas(64) TileLosses {
-    Floats planes[UNITS * (MAX_CHANNELS + 1) + 3];  // of unit u: channel c at u * (channels + 1) + c, then the summed depth's
-    Floats rows[UNITS * GROUPS * LANES];            // the channels of each pixel side by side: group by group of a unit
-    Floats behind[UNITS];                           // dL/d(light arriving from behind) per light that arrives
+// Two vectors' sums over PIXELS neighbours, the first one's first; where PIXELS is 1, the first one.
+inline Floats fold(Floats first, [[maybe_unused]] Floats second) {
+#if defined(__AVX512F__)
+    return __builtin_shufflevector(first, second, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30) +
+           __builtin_shufflevector(first, second, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+#else
+    return first;
+#endif
+}
 
-    // Takes the losses of a unit of the tile at (left, top).
-    void take(const Losses& g, int unit, int left, int top) {
-        const int64_t groups = (g.channels + LANES - 1) / LANES;
-        Floats* const plane = planes + unit * (g.channels + 1);
-        Floats* const own = rows + unit * groups * LANES;
-        std::memset(static_cast<void*>(own), 0, sizeof(Floats) * size_t(groups * LANES));
-        alignas(64) float by_alpha[LANES] = {}, by_depth[LANES] = {};
-        const float* from[HIGH];  // each row's, which has as many pixels
-        int64_t counts[HIGH];
-        const int block = unit * LANES / 16;
-        const int64_t x = left + block % 4 * 4, y = top + block / 4 * 4 + unit * LANES % 16 / 4;
-        for (int row = 0; row < HIGH; ++row) {
-            const int64_t count = y + row >= g.height || x >= g.width ? 0 : g.width - x < 4 ? g.width - x : 4;
-            const int64_t pixel = count ? (y + row) * g.width + x : 0;
-            from[row] = g.image + pixel * g.channels, counts[row] = count;
-            for (int64_t i = 0; i < count; ++i)
-                by_alpha[4 * row + i] = g.alpha[pixel + i], by_depth[4 * row + i] = g.depth[pixel + i];
-        }
-        for (int64_t c = 0; c < g.channels; c += 4) {
-            Quad quads[LANES];
-            for (int row = 0; row < HIGH; ++row) take_four(from[row] + c, g.channels, counts[row], c, quads + 4 * row);
-            for (int lane = 0; lane < LANES; ++lane)
-                std::memcpy(reinterpret_cast<float*>(own + c / LANES * LANES + lane) + c % LANES, &quads[lane], sizeof(Quad));
-            Floats four[4];
-            for (int i = 0; i < 4; ++i) four[i] = join(quads + i);
-            turn(four);
-            std::memcpy(static_cast<void*>(plane + c), four, sizeof four);
-        }
-        Floats d_alpha = load(by_alpha);
-        for (int64_t c = 0; g.background && c < g.channels; ++c) d_alpha -= plane[c] * g.background[c];
-        behind[unit] = -d_alpha;
-        plane[g.channels] = load(by_depth);
-    }
-    // Then, when the unit is composited to its end: depth = sum / cover.
-    void settle(const Losses& g, const Tile& tile, int unit) {
-        Floats& d_depth = planes[unit * (g.channels + 1) + g.channels];
-        const Floats cover = 1.f - tile.transmittance[unit];
-        const Ints covered = cover > 1e-10f;
-        d_depth = covered ? d_depth / cover : all(0.f);
-        behind[unit] += covered ? d_depth * tile.depth[unit] / cover : all(0.f);
-    }
-
-private:
-    // Four channels from c on of `count` pixels, `channels` apart; of others up to four, and of channels beyond all, 0.
-    static void take_four(const float* from, int64_t channels, int64_t count, int64_t c, Quad* quads) {
-        for (int64_t i = 0; i < 4; ++i) {
-            quads[i] = Quad{};
-            if (i < count && c + 4 <= channels) std::memcpy(&quads[i], from + i * channels, sizeof(Quad));
-            else for (int64_t k = 0; i < count && c + k < channels; ++k) quads[i][k] = from[i * channels + k];
-        }
-    }
-};
+// The first and the second of every two quads of both vectors.
+inline void part(Floats a, Floats b, Floats& first, Floats& second) {
+#if defined(__AVX512F__)
+    first = __builtin_shufflevector(a, b, 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27);
+    second = __builtin_shufflevector(a, b, 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31);
+#else
+    first = __builtin_shufflevector(a, b, 0, 1, 2, 3, 8, 9, 10, 11);
+    second = __builtin_shufflevector(a, b, 4, 5, 6, 7, 12, 13, 14, 15);
+#endif
+}
 
 // The gradients of a batch's splats in a tile.
 struct alignas(64) Parts {
@@ -126,25 +71,43 @@ struct alignas(64) Parts {
     void clear(int count, int64_t groups) {
         std::memset(static_cast<void*>(features), 0, sizeof(Floats) * size_t(count * groups));
         std::memset(static_cast<void*>(depth), 0, sizeof(Floats) * size_t(count));
-        std::memset(static_cast<void*>(moments), 0, sizeof(Floats) * size_t(count));
+        std::memset(static_cast<void*>(moments), 0, sizeof(Floats) * size_t((count + LANES - 1) / LANES * LANES));
     }
-    void write(const Batch& batch, int k, int64_t channels, float* row) const {
+    // What follows the channels in the rows of LANES splats from k on, EXTRA values each.
+    void find_extras(const Batch& batch, int k, float* extras) const {
+        constexpr int HALF = LANES / 2;
+        Floats low[4], high[4], m[8];
+        for (int i = 0; i < 4; ++i) {
+            low[i] = fold(moments[k + i], moments[k + i + HALF / 2]);
+            high[i] = fold(moments[k + i + HALF], moments[k + i + HALF + HALF / 2]);
+        }
+        turn(low), turn(high);
+        for (int i = 0; i < 4; ++i) part(low[i], high[i], m[i], m[i + 4]);
+        const Floats x = load(batch.x + k) - CENTRE, y = load(batch.y + k) - CENTRE;
+        const Floats dx = x * m[0] - m[1], dy = y * m[0] - m[2];  // sums of d_sigma times them
+        const Floats a = load(batch.a + k) * -1.38629436f, b = load(batch.b + k) * -0.69314718f;
+        const Floats c = load(batch.c + k) * -1.38629436f;
+        alignas(64) float depths[LANES] = {};
+        for (int i = 0; i < LANES && k + i < batch.count; ++i) depths[i] = sum(depth[k + i]);
+        Floats first[4] = {load(depths), a * dx + b * dy, b * dx + c * dy, 0.5f * (x * (dx - m[1]) + m[3])};
+        Floats last[4] = {x * dy - y * m[1] + m[4], 0.5f * (y * (dy - m[2]) + m[5]), -m[0], all(0.f)};
+        turn(first), turn(last);
+        store_rows(first, last, extras);
+    }
+    // Writes the row of each splat: that of the k-th one begins at rows + slots[k].slot * (channels + EXTRA).
+    template <class Slots>
+    void write(const Batch& batch, int64_t channels, const Slots& slots, float* rows) const {
         const int64_t groups = (channels + LANES - 1) / LANES;
-        for (int64_t c = 0; c < channels; c += 4)  // what is written too far is written again
-            std::memcpy(row + c, reinterpret_cast<const float*>(features + k * groups) + c, sizeof(Quad));
-        float* const extra = row + channels;
-        float m[8] = {};
-        for (int lane = 0; lane < LANES; ++lane) m[lane / PIXELS] += reinterpret_cast<const float*>(moments + k)[lane];
-        const float x = batch.x[k] - CENTRE, y = batch.y[k] - CENTRE;
-        const float dx = x * m[0] - m[1], dy = y * m[0] - m[2];  // sums of d_sigma times them
-        const float a = batch.a[k] * -1.38629436f, b = batch.b[k] * -0.69314718f, c = batch.c[k] * -1.38629436f;
-        extra[DEPTH] = sum(depth[k]);
-        extra[MEAN_X] = a * dx + b * dy;
-        extra[MEAN_Y] = b * dx + c * dy;
-        extra[CONIC_A] = 0.5f * (x * (dx - m[1]) + m[3]);
-        extra[CONIC_B] = x * dy - y * m[1] + m[4];
-        extra[CONIC_C] = 0.5f * (y * (dy - m[2]) + m[5]);
-        extra[OPACITY] = -m[0];
+        for (int first = 0; first < batch.count; first += LANES) {
+            alignas(64) float extras[LANES * EXTRA];
+            find_extras(batch, first, extras);
+            for (int k = first; k < batch.count && k < first + LANES; ++k) {
+                float* const row = rows + int64_t(slots[k].slot) * (channels + EXTRA);
+                for (int64_t c = 0; c < channels; c += 4)  // what is written too far is written again
+                    std::memcpy(row + c, reinterpret_cast<const float*>(features + k * groups) + c, sizeof(Quad));
+                std::memcpy(row + channels, extras + (k - first) * EXTRA, sizeof(float) * EXTRA);
+            }
+        }
     }
 };
 
@@ -230,7 +193,7 @@ inline void contract(const Hits& hits, const Floats* weights, const Floats* tabl
 }
 
 // Walks a unit's hits back to front, and adds their gradients.
-template <bool CLOSING>
+template <bool CLOSING, bool DEEP>
 void walk_back(TileLosses& losses, Hits& hits, const Batch& batch, int unit, int64_t channels, Parts& parts) {
     const Floats* const plane = losses.planes + unit * (channels + 1);
     const Floats d_depth = plane[channels];
@@ -243,8 +206,10 @@ void walk_back(TileLosses& losses, Hits& hits, const Batch& batch, int unit, int
         const Floats alpha = hits.alpha[i], taken = hits.taken[i];
         Floats gain = hits.gain[i];
         if (CLOSING) gain = hits.weight[i] > 0.f ? gain : all(0.f);
-        gain += d_depth * batch.depth[k];
-        parts.depth[k] += d_depth * taken;
+        if (DEEP) {
+            gain += d_depth * batch.depth[k];
+            parts.depth[k] += d_depth * taken;
+        }
         hits.gain[i] = alpha < 0.99899f ? taken * (behind - gain) : all(0.f);  // of sigma; where alpha is clamped, none
         behind = (1.f - alpha) * behind + alpha * gain;  // a single step from one hit to the next
     }
@@ -297,10 +262,10 @@ int64_t walk_tile(const Bins<1, true>& bins, int64_t t, const float* features, c
             hits.count = 0;
             if (batch.listed[unit]) gather(tile, batch, unit, losses.planes + unit * (g.channels + 1), hits);
             if (n == last) losses.settle(g, tile, unit);
-            if (hits.count) walk_back<CLOSING>(losses, hits, batch, unit, g.channels, parts);
+            if (hits.count)
+                (g.depth ? walk_back<CLOSING, true> : walk_back<CLOSING, false>)(losses, hits, batch, unit, g.channels, parts);
         }
-        for (int k = 0; k < batch.count; ++k)
-            parts.write(batch, k, g.channels, rows + bins.entries[begin + n * BATCH + k].slot * width);
+        parts.write(batch, g.channels, bins.entries.data + begin + n * BATCH, rows);
     }
     return begin + (last + 1) * BATCH < end ? begin + (last + 1) * BATCH : end;
 }
@@ -349,10 +314,12 @@ void rasterize_backward(const Projected& p, const float* features, const Losses&
         const int64_t walked = walk_tile<CLOSING>(bins, t, features, losses, rows.data, foresee);
         for (int64_t e = begin; e < end; ++e) taken[bins.entries[e].slot] = e < walked;
     });
+    constexpr int64_t AHEAD = 16;
     parallel_ranges(threads, p.count, 1024, [&](int64_t begin, int64_t end) {
         for (int64_t i = begin; i < end; ++i) {
             const float opacity = bins.slot_begin[i] < bins.slot_end[i] ? p.opacity[i] : 0.f;
             alignas(64) float total[MAX_CHANNELS + EXTRA + LANES];
+            foresee(rows.data + bins.slot_begin[i + AHEAD < end ? i + AHEAD : i] * width, width);
             add_up(rows.data, taken.data, bins.slot_begin[i], bins.slot_end[i], width, total);
             write(out, i, channels, total, opacity);
         }
@@ -364,8 +331,8 @@ void rasterize_backward(const Projected& p, const float* features, const Losses&
 
 using namespace near_kernels;
 
-// As splat_rasterize, with the gradients of its outputs in place of them -> gradients of features (N,C), mean (N,2),
-// conic (N,3), depth (N), opacity (N), all written.
+// As splat_rasterize, with the gradients of its outputs in place of them, null where alpha's or depth's are 0 -> gradients
+// of features (N,C), mean (N,2), conic (N,3), depth (N), opacity (N), all written.
 NEAR_KERNEL(splat_rasterize_backward)(const float* mean, const float* conic, const float* depth, const int32_t* radius,
                                       const float* opacity, int64_t count, const float* occlusion_depth,
                                       const float* features, int64_t channels, const float* background, int64_t width,

@@ -32,6 +32,20 @@ def test_gradients_are_the_twins(ortho, closing, samples, count, scale):
         assert (a.grad - b.grad).abs().max() <= 1e-3 * b.grad.abs().max()
 
 
+@pytest.mark.parametrize("asked", [0, 1, 2])
+def test_what_a_loss_leaves_out_is_as_good_as_zero(asked):
+    inputs, features = scene(200, seed=2, scale=0.1)
+    found = []
+    for others in ([], [0, 1, 2]):
+        mine = [torch.tensor(a, requires_grad=True) for a in (*inputs[:3], features)]
+        outputs = autograd.splat(*mine, *map(torch.tensor, inputs[3:]), WIDTH, HEIGHT)
+        (outputs[asked].square().sum() + sum(0 * outputs[other].sum() for other in others)).backward()
+        found.append([a.grad for a in mine])
+    assert found[0][0].abs().max() > 0
+    for alone, beside in zip(*found):
+        np.testing.assert_allclose(alone, beside, rtol=1e-5, atol=1e-5 * float(alone.abs().max()))
+
+
 def test_covariance_from_scale_and_quaternion():
     from scipy.spatial.transform import Rotation
     rng = np.random.default_rng(0)
