@@ -128,8 +128,7 @@ def draw_asset(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     confidence = asset.material[:, assets.VoxelMaterial.CONFIDENCE].astype("f4").mean()
     facts = {"Voxels": f"{len(asset.coords):,}", "Model": asset.model or say("none"),
              "Source": asset.source or say("unknown"),
-             "Seen": say("{share:.0%} of it", share=confidence), "Trusted": _describe_trust(asset),
-             "Size": _length(context, asset.extent)}
+             "Seen": say("{share:.0%} of it", share=confidence), "Trusted": _describe_trust(asset)}
     split = layout.split(factor=0.35)
     names, values = split.column(align=True), split.column(align=True)
     for name, value in facts.items():
@@ -183,12 +182,6 @@ def _describe_trust(asset: assets.NeuralAsset) -> str:
     if abs(arc.middle) <= 10:
         return say("{width:.0f}\u00b0 around the front", width=arc.width)
     return say("{width:.0f}\u00b0 around azimuth {middle:.0f}\u00b0", width=arc.width, middle=arc.middle)
-
-
-def _length(context: bpy.types.Context, metres: float) -> str:
-    """A length as the scene's units show it."""
-    units = context.scene.unit_settings
-    return bpy.utils.units.to_string(units.system, "LENGTH", metres * units.scale_length, precision=3)
 
 
 def _draw_warning(layout: bpy.types.UILayout, what: str, fix: str) -> None:

@@ -69,7 +69,8 @@ class LensOptions:
         name="Orthographic", default=False,
         description="The picture is without perspective, as drawings on reference sheets and orthographic renders are")
     fov: FloatProperty(
-        name="Field of View", subtype="ANGLE", default=math.radians(40), min=math.radians(1), max=math.radians(150),
+        name="Field of View", translation_context="Operator",  # Blender's own German for it means another thing
+        subtype="ANGLE", default=math.radians(40), min=math.radians(1), max=math.radians(150),
         description="Horizontal angle that the photo covers")
     reads_fov: BoolProperty(
         name="Read Field of View", default=True,

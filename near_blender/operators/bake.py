@@ -37,7 +37,7 @@ class _Baking:
         ob = context.object
         if ob is not None and payload.read_bytes(payload.find_payload(ob)) is not None:
             return True
-        cls.poll_message_set("The active object is not a neural asset")  # type: ignore[attr-defined]
+        cls.poll_message_set("The active object is no neural asset")  # type: ignore[attr-defined]
         return False
 
     def start(self, context: bpy.types.Context, kind: str, side: int = 2048) -> set[str]:

@@ -54,7 +54,7 @@ class NEAR_OT_limit_camera(bpy.types.Operator):
                                        name=ob.name)
             if pivot is not None:  # around another asset
                 free(camera, pivot)
-            if camera.parent or camera.constraints or camera.animation_data and camera.animation_data.action:
+            if camera.parent or is_moved(camera):
                 raise errors.NearError("{name} is moved by a parent, constraint or animation.",
                                        "Take that away, or choose another camera.", name=camera.name)
             pivot = limit(context, camera, ob, arc)
@@ -62,6 +62,12 @@ class NEAR_OT_limit_camera(bpy.types.Operator):
                                       pivot=pivot.name, camera=camera.name, width=arc.width))
             return {"FINISHED"}
         return {"CANCELLED"}
+
+
+def is_moved(camera: Any) -> bool:
+    """Whether constraints, an animation or drivers say where a camera is."""
+    moves = camera.animation_data
+    return bool(camera.constraints or moves and (moves.action or moves.drivers or moves.nla_tracks))
 
 
 def find_pivot(camera: Any) -> Any:

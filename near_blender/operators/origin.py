@@ -3,6 +3,7 @@ taken."""
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import replace
 from typing import Any
@@ -14,8 +15,10 @@ from bpy.props import BoolProperty
 from .. import client, payload, photo_options, proxy
 from .._core import camera as cameras
 from .._core import errors
+from .._core import image as images
 from .._core import shot as shots
 from . import jobs, provenance
+from .orbit import is_moved
 from .photos import list_chosen, take_shots
 from .pictures import find_mask, find_photo
 from .place import is_asset_active, is_object_mode, report_errors
@@ -96,10 +99,11 @@ class NEAR_OT_match_camera(bpy.types.Operator):
             view_camera(context.scene, found, proxy.compute_asset_matrix(ob, np.array(ob.matrix_world)))
             if self.proportions:
                 render: Any = context.scene.render
-                render.resolution_y = max(round(render.resolution_x * found.height / found.width), 4)
+                wide = render.resolution_x * render.pixel_aspect_x / render.pixel_aspect_y
+                render.resolution_y = max(round(wide * found.height / found.width), 4)
             origin = find_origin(ob)
             if origin is not None:
-                show_behind(context.scene.camera.data, origin)
+                show_behind(context.scene.camera.data, origin, context.scene.render)
             return {"FINISHED"}
         return {"CANCELLED"}
 
@@ -114,11 +118,11 @@ def find_origin(ob: bpy.types.Object | None) -> Any:
 
 
 def view_camera(scene: bpy.types.Scene, view: cameras.Camera, asset_matrix: np.ndarray) -> None:
-    """Has the scene's camera, a new one where there is none or it is linked, look as a camera in an asset's frame does.
-    asset_matrix: (4, 4) from that frame to the world."""
+    """Has the scene's camera, a new one where there is none, it is linked or would not stay, look as a camera in an
+    asset's frame does. asset_matrix: (4, 4) from that frame to the world."""
     described = cameras.to_json(view)
     own = scene.camera
-    if own is None or own.type != "CAMERA" or not (own.is_editable and own.data.is_editable):
+    if own is None or own.type != "CAMERA" or not (own.is_editable and own.data.is_editable) or is_moved(own):
         scene.camera = bpy.data.objects.new("Photo", bpy.data.cameras.new("Photo"))
         scene.collection.objects.link(scene.camera)
     matrix = asset_matrix @ np.array(described["matrix_world"])
@@ -134,19 +138,27 @@ def view_camera(scene: bpy.types.Scene, view: cameras.Camera, asset_matrix: np.n
     lens.shift_x, lens.shift_y = described["shift_x"], described["shift_y"]
 
 
-def show_behind(lens: Any, origin: Any) -> None:
-    """An asset's photo, NEAR_PG_origin, behind what a camera sees, where it is still there; flipped, where the asset
-    was made from its mirror image."""
+def show_behind(lens: Any, origin: Any, render: Any) -> None:
+    """An asset's photo, NEAR_PG_origin, behind what a camera sees, where it is still there: as wide as that, upright,
+    and flipped where the asset was made from its mirror image. render: the scene's settings."""
     image = photo_options.find_image(origin)
     if not origin.image and os.path.isfile(bpy.path.abspath(origin.path)):
         image = bpy.data.images.load(origin.path, check_existing=True)
-    if image is None:
+    if image is None or not image.size[1]:
         return
+    path = find_photo(origin)
+    quarters, flipped = images.read_turn(path)  # Blender shows photos as they are stored
     first = next((each for each in origin.photos if each.use), None)
-    flipped = first is not None and first.view == "CAMERA" and is_mirrored(first)
+    if first is not None and first.view == "CAMERA":
+        flipped = flipped != is_mirrored(first, path)
     lens.background_images.clear()
     behind = lens.background_images.new()
     behind.image, behind.use_flip_x = image, flipped
+    behind.rotation = math.pi / 2 * (-quarters if flipped else quarters)
+    shape = image.size[0] / image.size[1]
+    frame = render.resolution_x * render.pixel_aspect_x / (render.resolution_y * render.pixel_aspect_y)
+    behind.frame_method = "FIT" if shape >= frame else "CROP"
+    behind.scale = shape if quarters % 2 else 1
     lens.show_background_images = True
 
 

@@ -271,7 +271,7 @@ def _take_shot(photo: Any, path: Path, scene: bpy.types.Scene) -> shots.Shot:
     if photo.view != "CAMERA":
         return photo_options.take_photo(photo, path, find_mask(photo))
     camera = take_camera(photo, path, scene)
-    return replace(photo_options.take_photo(photo, path, find_mask(photo), camera), mirrored=is_mirrored(photo))
+    return replace(photo_options.take_photo(photo, path, find_mask(photo), camera), mirrored=is_mirrored(photo, path))
 
 
 def get_open(number: int) -> Any:

@@ -84,7 +84,12 @@ def _copy(image: Any, key: str) -> Path:
     picture takes. Raises NearError."""
     own, name = _find_own_file(image), bpy.path.clean_name(Path(image.name).stem)
     path = Path(bpy.app.tempdir) / f"near-{key}" / name.encode(errors="ignore")[:LONGEST].decode(errors="ignore")
+    if image.type == "RENDER_RESULT":  # of another scene Blender saves none
+        raise errors.NearError("The image {name} has no picture to read.", "Save it as a file, then choose that.",
+                               name=image.name)
     try:
+        if image.source == "TILED":
+            raise RuntimeError("no one picture")
         path.parent.mkdir(parents=True, exist_ok=True)  # Blender's own may be cleared away
         if image.packed_file is not None and _is_plain(image):  # with all that its camera noted
             path = path.with_suffix(".exr" if image.file_format == "OPEN_EXR" else own.suffix)

@@ -63,14 +63,18 @@ def take_camera(photo: Any, path: Path, scene: bpy.types.Scene) -> cameras.Camer
                                "Change its lens type, or choose the photo's view.", camera=ob.name)
     size, matrix, behind = images.read_size(path), np.array(ob.matrix_world), _find_behind(ob, photo)
     return convert_camera(ob.data, matrix, *size) if behind is None else _look_through(
-        ob.data, matrix, size, images.read_turn(path), behind, scene.render)
+        ob.data, matrix, size, images.read_turn(path)[0], behind, scene.render)
 
 
-def is_mirrored(photo: Any) -> bool:
-    """Whether the camera that one of several photos is told to be taken by shows it in a mirror, left and right."""
+def is_mirrored(photo: Any, path: Path) -> bool:
+    """Whether the camera that one of several photos is told to be taken by shows it in a mirror, left and right. path:
+    its file."""
     ob = photo_options.find_camera(photo)
     behind = _find_behind(ob, photo) if ob is not None and ob.type == "CAMERA" else None
-    return behind is not None and behind.use_flip_x != behind.use_flip_y  # both turn it by half a turn
+    if behind is None:
+        return False
+    flipped = behind.use_flip_x != behind.use_flip_y  # both turn it by half a turn
+    return flipped != images.read_turn(path)[1]
 
 
 def _find_behind(ob: Any, photo: Any) -> Any:

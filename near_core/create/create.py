@@ -36,7 +36,7 @@ from .material import (
     widen_roughness,
 )
 from .matting import open_matting, predict_matte, require_known
-from .photo import ELEVATION, FOV, Matte, Photo, prepare
+from .photo import Matte, Photo, prepare
 from .poses import Angles, PlacedPhoto, find_known_lens, find_lens, list_angles, list_shots, place_cameras
 from .refinement import refine_colors
 from .regularity import suppose_turned
@@ -90,7 +90,7 @@ def create_from_mesh(mesh: meshes.Mesh, *, name: str, source: str = "", normaliz
 
 def create_from_image(photos: Sequence[Shot | str | Path | np.ndarray], *, mask: str | Path | np.ndarray | None = None,
                       mesh: meshes.Mesh | None = None, camera: Camera | None = None, azimuth: float = 0.0,
-                      elevation: float | None = ELEVATION, fov: float | None = FOV, seed: int = 0,
+                      elevation: float | None = None, fov: float | None = None, seed: int = 0,
                       thickness: str = "auto", symmetry: str = "auto", refine: bool = False, name: str,
                       source: str = "", normalize: bool = False, matting: str = "near", model: NearMini | None = None,
                       progress: Progress = silent,
@@ -110,7 +110,7 @@ def create_from_image(photos: Sequence[Shot | str | Path | np.ndarray], *, mask:
         what is told on.
     mask, camera, azimuth, elevation, fov: as in Shot, of the first photo where it is bare; those of elevation and fov
         of all that are. elevation None: estimated by the photo's look, fov None: what the photo's file says of its
-        lens, else FOV.
+        lens, else photo.FOV.
     matting: what finds the object in a photo that neither mask nor alpha cuts out, one of matting.MATTINGS: our own
     network, or ISNet, where the extension NeAR Matte is installed.
     thickness: a hint from HINTS, of how deep the object is: as a thing as thin as a wing, as a round body of its

@@ -13,16 +13,19 @@ _EXIF, _FOCAL_LENGTH, _FOCAL_LENGTH_35, _PLANE_X, _PLANE_UNIT = 0x8769, 37386, 4
 ORIENTATION = 0x0112
 _WIDTH, _HEIGHT = 40962, 40963
 _MILLIMETRES = {2: 25.4, 3: 10.0, 4: 1.0}
+# Orientation -> quarter turns clockwise after which the stored picture stands upright, and whether it is a mirror image
+_UPRIGHT = {2: (0, True), 3: (2, False), 4: (2, True), 5: (1, True), 6: (1, False), 7: (3, True), 8: (3, False)}
 _FILM_DIAGONAL = math.hypot(36, 24)  # mm; what makes focal lengths equivalent (CIPA DCG-001)
 
 
-def read_turn(path: str | Path) -> int:
-    """By how many quarter turns clockwise a photo is shown upright; 0 where its file doesn't say."""
+def read_turn(path: str | Path) -> tuple[int, bool]:
+    """By how many quarter turns clockwise a photo as it is stored stands upright, and whether left and right are then
+    still to be exchanged; (0, False) where its file doesn't say."""
     try:
         with explain_errors(Path(path)), open_picture(Path(path), "It") as file:
-            return {3: 2, 6: 1, 8: 3}.get(file.getexif().get(ORIENTATION, 1), 0)
+            return _UPRIGHT.get(file.getexif().get(ORIENTATION, 1), (0, False))
     except NearError:
-        return 0
+        return 0, False
 
 
 def read_field_of_view(path: str | Path) -> float | None:

@@ -92,7 +92,7 @@ def expect_dots(told, path: Path, size: tuple[int, int]) -> list[np.ndarray]:
     region = next(each for each in area("VIEW_3D").regions if each.type == "WINDOW")
     found = []
     for x, y in DOTS.values():
-        x = 1 - x if scene_photos.is_mirrored(told) else x
+        x = 1 - x if scene_photos.is_mirrored(told, path) else x
         ray = (np.array([x * size[0], y * size[1]]) - camera.intrinsics[:2, 2]) / np.diag(camera.intrinsics)[:2]
         place = np.append(ray if camera.orthographic else 5 * ray, 5)
         world = (place - camera.world_to_camera[:3, 3]) @ camera.world_to_camera[:3, :3]

@@ -6,6 +6,7 @@
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import bpy
 
@@ -14,10 +15,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 sys.path += os.environ["NEAR_GUI_PACKAGES"].split(os.pathsep)  # the extension brings its own, a checkout does not
 
 import near_blender
+from near_blender import photo_options
 from near_blender.operators import jobs
 from tests.gui import hand, stepper
 
-events: dict = {"blender": bpy.app.version_string, "said": {}}
+events: dict = {"blender": bpy.app.version_string, "said": {}, "lens": {}}
 
 
 def in_area(kind: str, operator, *arguments, **options):
@@ -38,6 +40,8 @@ def speak(language: str):
         in_area("VIEW_3D", bpy.ops.near.limit_camera)
     except RuntimeError as error:
         events["said"][language] = str(error)
+    fov: Any = photo_options.NEAR_PG_photo.bl_rna.properties["fov"]
+    events["lens"][language] = bpy.app.translations.pgettext_iface(fov.name, fov.translation_context)
     yield 2.0
     hand.screenshot(OUT / f"{language}.png")
 

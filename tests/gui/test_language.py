@@ -13,3 +13,8 @@ pytestmark = [pytest.mark.gui, pytest.mark.slow]
     ("de_DE", "Ball ist aus allen Richtungen verlässlich."), ("zh_HANS", "Ball 四面八方都可信.")])
 def test_a_message_is_said_in_it(events, language, words):
     assert words in events["said"][language] and "can be trusted" not in events["said"][language]
+
+
+def test_what_blender_calls_otherwise_is_called_what_it_means(events):
+    """Blender's German for Field of View is that of Align to View."""
+    assert events["lens"] == {"de_DE": "Blickwinkel", "zh_HANS": "视野"}

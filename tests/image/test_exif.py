@@ -1,7 +1,8 @@
 """near_core.image.exif: what photos say of their lens."""
 
+import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from near_core import image
 
@@ -36,3 +37,16 @@ def test_files_without_notes_tell_no_field_of_view(tmp_path):
     (tmp_path / "broken.jpg").write_bytes((_photo_with(tmp_path / "a.jpg", (64, 64), tag_41989=26)).read_bytes()[:40])
     for name in ("plain.png", "broken.jpg", "nothing.jpg"):
         assert image.read_field_of_view(tmp_path / name) is None
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_photo_stands_upright_after_its_turns(tmp_path, orientation):
+    """As Pillow has it."""
+    stored = np.arange(6, dtype=np.uint8).reshape(2, 3) * 40
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(stored).save(tmp_path / "photo.png", exif=exif)
+    quarters, mirrored = image.read_turn(tmp_path / "photo.png")
+    upright = np.rot90(stored, -quarters)
+    with Image.open(tmp_path / "photo.png") as file:
+        assert np.array_equal(upright[:, ::-1] if mirrored else upright, np.asarray(ImageOps.exif_transpose(file)))

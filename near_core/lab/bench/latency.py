@@ -101,7 +101,7 @@ def measure(config: BenchConfig) -> Iterator[tuple[str, dict]]:
         mesh.load(SAMPLES / "keg.glb"), name="keg", normalize=True)) for _ in range(few)], "mesh to asset")
     if "intrinsics" in runtime.NearMini().graphs and not config.quick:
         yield "photo to asset", _describe([time_call(lambda n: create.create_from_image(
-            [SAMPLES / "coffee.jpg"], name="coffee", elevation=45)) for _ in range(few)], "photo to asset")
+            [SAMPLES / "coffee.jpg"], name="coffee", elevation=45, fov=40)) for _ in range(few)], "photo to asset")
 
 
 def list_actions(worker: FreshWorker, neural: NeuralAsset) -> dict[str, Callable[[int], None]]:

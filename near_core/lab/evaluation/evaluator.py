@@ -14,6 +14,7 @@ from ... import image
 from ...asset import NeuralAsset
 from ...create.config import DelightingConfig, MattingConfig, ReconstructionConfig, SamplingConfig
 from ...create.create import create_from_image, create_from_mesh
+from ...create.photo import ELEVATION, FOV
 from ...errors import NearError
 from ...light.config import TransportConfig
 from ...models.mini.runtime import NearMini
@@ -125,7 +126,7 @@ class Evaluator:
         return rows
 
     def _create(self, photos: list[np.ndarray], name: str, camera: Camera | None = None) -> NeuralAsset:
-        return create_from_image(photos, camera=camera, name=name, model=self._model,
+        return create_from_image(photos, camera=camera, elevation=ELEVATION, fov=FOV, name=name, model=self._model,
                                  reconstruction=self.configs.reconstruction, delighting=self.configs.delighting,
                                  matting_config=self.configs.matting)
 

@@ -48,7 +48,7 @@ def compose_strip(photos: list[np.ndarray], name: str, light: Environment, size:
 def _draw_turntable(shots: list[Shot], name: str, light: Environment, size: int, renderer: Renderer
                     ) -> list[np.ndarray]:
     try:
-        asset = create_from_image(shots, elevation=None, fov=None, name=name, model=renderer.model)
+        asset = create_from_image(shots, name=name, model=renderer.model)
     except NearError as error:
         return [write_tile(str(error), size)] + [np.zeros((size, size, 3), np.uint8)] * (len(TURNTABLE) - 1)
     return [draw_tile(asset, light, side, size, renderer) for side in TURNTABLE]

@@ -1,11 +1,14 @@
 """A folder of photos, one asset of each."""
 
+import shutil
+
 import bpy
 import numpy as np
 import pytest
 from PIL import Image
 
-from near_blender import api
+from near_blender import api, payload
+from near_blender.operators import transfer
 
 
 def test_a_folder_without_photos_is_named(tmp_path):
@@ -15,6 +18,14 @@ def test_a_folder_without_photos_is_named(tmp_path):
         bpy.ops.near.create_assets_from_folder(directory=str(tmp_path / "gone"))
     with pytest.raises(RuntimeError, match="No folder was chosen"):
         bpy.ops.near.create_assets_from_folder()
+
+
+@pytest.mark.slow
+def test_a_folders_photo_becomes_what_it_becomes_alone(addon, tmp_path):
+    """Its elevation is estimated, too."""
+    shutil.copy(transfer.SAMPLE.parent / "coffee.jpg", tmp_path)
+    one, (other,) = api.create_from_image(tmp_path / "coffee.jpg"), api.create_from_folder(tmp_path)
+    assert np.array_equal(payload.decode_asset(one).coords, payload.decode_asset(other).coords)
 
 
 @pytest.mark.slow

@@ -3,11 +3,15 @@
 import bpy
 import numpy as np
 import pytest
+from bpy_extras.object_utils import world_to_camera_view
+from mathutils import Vector
 
 from near_blender import payload, photo_options, sync
-from near_blender.operators import origin, provenance, transfer
+from near_blender.operators import origin, provenance, scene_photos, transfer
 from near_core.create.hints import Hints
+from near_core.image import read_size
 from near_core.scene import camera as cameras
+from tests.blender.operators.test_scene_photos import add_camera, add_row, project, save_phone
 
 PHOTO = str(transfer.SAMPLE.parent / "coffee.jpg")
 
@@ -26,12 +30,13 @@ def test_an_asset_is_made_again_with_other_hints_and_seen_as_the_photo_saw_it():
     assert (ob.name, tuple(ob.location), len(bpy.data.objects)) == (name, (1, 2, 3), count)
     assert len(ob.data.vertices) > 100 and ob.near.origin.thickness == "FULL"
 
+    scene, photo = bpy.context.scene, cameras.from_json(after.camera)
+    render = scene.render
+    render.pixel_aspect_x = 2
     bpy.context.view_layer.update()
     assert bpy.ops.near.match_camera() == {"FINISHED"}
     bpy.context.view_layer.update()
-    scene, photo = bpy.context.scene, cameras.from_json(after.camera)
-    render = scene.render
-    seen = sync.convert_camera(scene.camera.data, np.array(scene.camera.matrix_world), render.resolution_x,
+    seen = sync.convert_camera(scene.camera.data, np.array(scene.camera.matrix_world), 2 * render.resolution_x,
                                render.resolution_y).resize(photo.width, photo.height)
     np.testing.assert_allclose(seen.intrinsics, photo.intrinsics, rtol=0.01)
     middle = np.array(ob.matrix_world)[:3, 3]
@@ -82,6 +87,22 @@ def test_a_linked_camera_is_left_alone(tmp_path):
     assert scene.camera.library is None and np.array_equal(wanted.objects[0].matrix_world, np.eye(4))
 
 
+@pytest.mark.parametrize("moves", [
+    lambda camera: camera.constraints.new("TRACK_TO"), lambda camera: camera.keyframe_insert("location"),
+    lambda camera: camera.driver_add("location", 0)])
+def test_a_camera_that_would_not_stay_is_left_alone(moves):
+    """Another one matches."""
+    scene = bpy.context.scene
+    scene.camera = camera = bpy.data.objects.new("Moving", bpy.data.cameras.new("Moving"))
+    moves(camera)
+    view = cameras.orbit(0, 0, 2, 40, 64, 64)
+    origin.view_camera(scene, view, np.eye(4))
+    assert scene.camera != camera and tuple(camera.location) == (0, 0, 0)
+    another = scene.camera
+    origin.view_camera(scene, view, np.eye(4))
+    assert scene.camera == another
+
+
 @pytest.mark.parametrize("field", ["path", "picture"])
 def test_a_photo_may_be_taken_out_to_choose_another(near_file, field):
     bpy.ops.near.import_asset(filepath=near_file)
@@ -104,3 +125,20 @@ def test_a_matting_that_is_no_more_is_the_usual_one():
     told.path = PHOTO
     provenance.remember(made := bpy.data.objects.new("Made", None), provenance.Origin.of(PHOTO, None, told, {}))
     assert made.near.origin.matting == "NEAR"
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("frame", [(60, 40), (40, 60), (160, 90), (90, 160)])
+def test_match_camera_shows_a_photo_upright_and_as_wide_as_the_frame(tmp_path, frame, orientation):
+    """As the camera that a photo behind it is taken by says."""
+    path, scene, owner = tmp_path / "phone.jpg", bpy.context.scene, bpy.data.objects.new("Owner", None)
+    owner.near.origin.path = save_phone(path, orientation)
+    ob, point = add_camera("Match", (3, -4, 2), (1, 1, 0.5), sensor_fit="HORIZONTAL"), (0.4, 1.6, 0.1)
+    scene.render.resolution_x, scene.render.resolution_y, scene.render.pixel_aspect_x = frame[0] // 2, frame[1], 2
+    origin.show_behind(ob.data, owner.near.origin, scene.render)
+    told = add_row(owner, str(path), ob)
+    x, y, _ = world_to_camera_view(scene, ob, Vector(point))
+    wide, high = read_size(path)
+    expected = x * wide, high / 2 + (0.5 - y) * frame[1] * wide / frame[0]
+    assert not scene_photos.is_mirrored(told, path)
+    assert project(scene_photos.take_camera(told, path, scene), point) == pytest.approx(expected, abs=0.01)

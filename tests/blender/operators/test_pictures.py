@@ -102,6 +102,22 @@ def test_a_sequence_is_the_picture_that_it_is_named_after(tmp_path):
     assert pictures.find_file(image.name) == tmp_path / "turn_2.png"
 
 
+def test_what_shows_no_one_picture_is_told():
+    bpy.data.images.new("Tiles", 16, 16, tiled=True)
+    with pytest.raises(errors.NearError, match="Tiles has no picture to read. Choose another one"):
+        pictures.find_file("Tiles")
+
+
+def test_a_render_is_to_be_saved_first():
+    scene = bpy.context.scene
+    scene.camera = bpy.data.objects.new("Camera", bpy.data.cameras.new("Camera"))
+    scene.render.engine, scene.cycles.samples = "CYCLES", 1
+    scene.render.resolution_x = scene.render.resolution_y = 8
+    bpy.ops.render.render()
+    with pytest.raises(errors.NearError, match="Render Result has no picture to read. Save it as a file"):
+        pictures.find_file("Render Result")
+
+
 @pytest.mark.parametrize("name, mode", [("a.tif", "RGB"), ("a.tif", "CMYK"), ("a.TGA", "RGBA"), ("a.bmp", "RGB")])
 def test_what_blender_reads_becomes_a_file_that_near_reads(tmp_path, name, mode):
     Image.new("RGB", (24, 16), (200, 100, 50)).convert(mode).save(tmp_path / name)

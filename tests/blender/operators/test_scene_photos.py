@@ -142,7 +142,7 @@ def test_a_photo_that_is_moved_turned_or_flipped_behind_a_camera_is_followed(tmp
     after = project(scene_photos.take_camera(told, tmp_path / "wide.png", scene), (0.4, 1.6, 0.1))
     assert after == pytest.approx(place(*before), abs=0.01)
     flips = [settings.get(f"use_flip_{axis}", False) for axis in "xy"]
-    assert scene_photos.is_mirrored(told) == (sum(flips) == 1)
+    assert scene_photos.is_mirrored(told, tmp_path / "wide.png") == (sum(flips) == 1)
     assert photos.take_shots([told], scene)[0].mirrored == (sum(flips) == 1)
 
 
@@ -153,10 +153,11 @@ def test_a_photo_seen_in_a_mirror_stays_so_where_its_camera_is_matched(tmp_path)
     show_behind(tripod, path)
     tripod.data.background_images[0].use_flip_x = True
     for camera in (another, tripod):
-        origin.show_behind(camera.data, owner.near.origin)
-        assert camera.data.background_images[0].use_flip_x and scene_photos.is_mirrored(told)
+        origin.show_behind(camera.data, owner.near.origin, bpy.context.scene.render)
+        assert camera.data.background_images[0].use_flip_x
+        assert scene_photos.is_mirrored(told, tmp_path / "egg.png")
     tripod.data.background_images[0].use_flip_x = False
-    origin.show_behind(another.data, owner.near.origin)
+    origin.show_behind(another.data, owner.near.origin, bpy.context.scene.render)
     assert not another.data.background_images[0].use_flip_x
 
 
@@ -168,33 +169,38 @@ def test_a_camera_has_its_own_lens(tmp_path):
     told.view = "FRONT"
     assert photos.take_shots([told], bpy.context.scene)[0].fov == ORTHOGRAPHIC
 
+def save_phone(path, orientation: int) -> str:
+    """A photo of 60 x 40 pixels as it is stored, with what the phone says of how it is held."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.new("RGB", (60, 40)).save(path, exif=exif)
+    return str(path)
+
 
 def test_a_photo_that_lies_on_its_side_is_measured_upright(tmp_path):
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    Image.new("RGB", (60, 40)).save(tmp_path / "phone.jpg", exif=exif)
+    save_phone(tmp_path / "phone.jpg", 6)
     assert read_size(tmp_path / "phone.jpg") == (40, 60)
 
 
 @pytest.mark.parametrize("flip", [False, True])
 @pytest.mark.parametrize("orientation, place", [
-    (6, lambda x, y: (40 - y, x)), (3, lambda x, y: (60 - x, 40 - y)), (8, lambda x, y: (y, 60 - x))])
+    (6, lambda x, y: (40 - y, x)), (3, lambda x, y: (60 - x, 40 - y)), (8, lambda x, y: (y, 60 - x)),
+    (2, lambda x, y: (60 - x, y)), (4, lambda x, y: (x, 40 - y)), (5, lambda x, y: (y, x)),
+    (7, lambda x, y: (40 - y, 60 - x))])
 def test_a_photo_that_lies_on_its_side_behind_a_camera_is_seen_upright(tmp_path, orientation, place, flip):
     """Blender shows it as it is stored. What is seen of the mirror image is that of the upright one."""
-    exif, scene, ob = Image.Exif(), bpy.context.scene, add_camera("Tripod", (3, -4, 2), (1, 1, 0.5))
-    exif[0x0112] = orientation
+    scene, ob = bpy.context.scene, add_camera("Tripod", (3, -4, 2), (1, 1, 0.5))
     found = []
-    for name, options in (("stored", {}), ("phone", {"exif": exif})):
+    for name, held in (("stored", 1), ("phone", orientation)):
         path = tmp_path / f"{name}.jpg"
-        Image.new("RGB", (60, 40)).save(path, **options)
-        show_behind(ob, str(path))
+        show_behind(ob, save_phone(path, held))
         behind = ob.data.background_images[-1]
         behind.rotation, behind.offset, behind.use_flip_x = 0.3, (0.1, 0.2), flip
         assert tuple(behind.image.size) == (60, 40)
         told = add_row(bpy.data.objects.new("Owner", None), str(path), ob)
         camera = scene_photos.take_camera(told, path, scene)
         x, y = project(camera, (0.4, 1.6, 0.1))
-        found.append((camera.width - x if flip else x, y))
+        found.append((camera.width - x if scene_photos.is_mirrored(told, path) else x, y))
     assert found[1] == pytest.approx(place(*found[0]), abs=0.01)
 
 
