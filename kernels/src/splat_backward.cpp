@@ -68,13 +68,14 @@ struct alignas(64) Parts {
     Floats features[BATCH * GROUPS], depth[BATCH];
     Floats moments[BATCH];  // of the gradients of sigma, for BASIS
 
-    void clear(int count, int64_t groups) {
+    // deep: depth has a loss.
+    void clear(int count, int64_t groups, bool deep) {
         std::memset(static_cast<void*>(features), 0, sizeof(Floats) * size_t(count * groups));
-        std::memset(static_cast<void*>(depth), 0, sizeof(Floats) * size_t(count));
+        if (deep) std::memset(static_cast<void*>(depth), 0, sizeof(Floats) * size_t(count));
         std::memset(static_cast<void*>(moments), 0, sizeof(Floats) * size_t((count + LANES - 1) / LANES * LANES));
     }
     // What follows the channels in the rows of LANES splats from k on, EXTRA values each.
-    void find_extras(const Batch& batch, int k, float* extras) const {
+    void find_extras(const Batch& batch, int k, bool deep, float* extras) const {
         constexpr int HALF = LANES / 2;
         Floats low[4], high[4], m[8];
         for (int i = 0; i < 4; ++i) {
@@ -88,7 +89,7 @@ struct alignas(64) Parts {
         const Floats a = load(batch.a + k) * -1.38629436f, b = load(batch.b + k) * -0.69314718f;
         const Floats c = load(batch.c + k) * -1.38629436f;
         alignas(64) float depths[LANES] = {};
-        for (int i = 0; i < LANES && k + i < batch.count; ++i) depths[i] = sum(depth[k + i]);
+        for (int i = 0; deep && i < LANES && k + i < batch.count; ++i) depths[i] = sum(depth[k + i]);
         Floats first[4] = {load(depths), a * dx + b * dy, b * dx + c * dy, 0.5f * (x * (dx - m[1]) + m[3])};
         Floats last[4] = {x * dy - y * m[1] + m[4], 0.5f * (y * (dy - m[2]) + m[5]), -m[0], all(0.f)};
         turn(first), turn(last);
@@ -96,11 +97,11 @@ struct alignas(64) Parts {
     }
     // Writes the row of each splat: that of the k-th one begins at rows + slots[k].slot * (channels + EXTRA).
     template <class Slots>
-    void write(const Batch& batch, int64_t channels, const Slots& slots, float* rows) const {
+    void write(const Batch& batch, int64_t channels, bool deep, const Slots& slots, float* rows) const {
         const int64_t groups = (channels + LANES - 1) / LANES;
         for (int first = 0; first < batch.count; first += LANES) {
             alignas(64) float extras[LANES * EXTRA];
-            find_extras(batch, first, extras);
+            find_extras(batch, first, deep, extras);
             for (int k = first; k < batch.count && k < first + LANES; ++k) {
                 float* const row = rows + int64_t(slots[k].slot) * (channels + EXTRA);
                 for (int64_t c = 0; c < channels; c += 4)  // what is written too far is written again
@@ -222,6 +223,12 @@ void walk_back(TileLosses& losses, Hits& hits, const Batch& batch, int unit, int
     contract<PIXELS>(hits, hits.gain, basis, parts.moments, 1);
 }
 
+// A batch, and its tile before it.
+struct Step {
+    Tile tile;
+    Batch batch;
+};
+
 // Writes the slots of the tile's entries up to the one that is returned; nothing takes those beyond. foresee(first, end):
 // has rows of the next tile's losses come, beside the work at units.
 template <bool CLOSING, class Foresee>
@@ -232,25 +239,30 @@ int64_t walk_tile(const Bins<1, true>& bins, int64_t t, const float* features, c
     const int64_t batches = (end - begin + BATCH - 1) / BATCH, groups = (g.channels + LANES - 1) / LANES;
     constexpr auto COLLECTORS = list_collectors<CLOSING>(std::make_integer_sequence<int, FUSED>());
     const auto gather = COLLECTORS[(g.channels < FUSED ? g.channels : FUSED) - 1];
-    Buffer<Tile> before(batches);  // each batch
-    Batch batch;
+    Buffer<Step> steps(batches);
     Hits hits;
     TileLosses losses;
     Parts parts;
-    before[0].reset<1>(int(g.width) - left, int(g.height) - top);
+    const auto stage = [&](int64_t n) {
+        (new (&steps[n].batch) Batch)->stage(bins, begin + n * BATCH, end, left, top, features, g.channels, steps[n].tile.live);
+    };
+    steps[0].tile.reset<1>(int(g.width) - left, int(g.height) - top);
+    stage(0);
     int64_t last = 0;
-    for (; last + 1 < batches && before[last].live; ++last) {
-        batch.stage(bins, begin + last * BATCH, end, left, top, features, g.channels, before[last].live);
-        before[last + 1] = before[last];
+    for (; last + 1 < batches && steps[last].tile.live; ++last) {
+        const Batch& batch = steps[last].batch;
+        Tile& next = steps[last + 1].tile;
+        next = steps[last].tile;
         for (int unit = 0; unit < UNITS; ++unit) {
-            batch.foresee(bins, begin + (last + 1) * BATCH, unit, features, g.channels);
-            composite<CLOSING, 1>(before[last + 1], batch, unit, [](int, Ints, Floats, Floats, Floats) {});
+            batch.foresee(bins, begin + (last + 1) * BATCH, unit, features, last + 2 == batches ? g.channels : 0);
+            composite<CLOSING, 1>(next, batch, unit, [](int, Ints, Floats, Floats, Floats) {});
         }
+        stage(last + 1);
     }
     for (int64_t n = last; n >= 0; --n) {
-        Tile& tile = before[n];
-        batch.stage(bins, begin + n * BATCH, end, left, top, features, g.channels, tile.live);
-        parts.clear(batch.count, groups);
+        Tile& tile = steps[n].tile;
+        const Batch& batch = steps[n].batch;
+        parts.clear(batch.count, groups, g.depth);
         for (int unit = 0; unit < UNITS; ++unit) {
             batch.foresee(bins, n > 0 ? begin + (n - 1) * BATCH : end, unit, features, g.channels);
             for (int k = batch.count * unit / UNITS; k < batch.count * (unit + 1) / UNITS; ++k) {  // to be written below
@@ -265,7 +277,7 @@ int64_t walk_tile(const Bins<1, true>& bins, int64_t t, const float* features, c
             if (hits.count)
                 (g.depth ? walk_back<CLOSING, true> : walk_back<CLOSING, false>)(losses, hits, batch, unit, g.channels, parts);
         }
-        parts.write(batch, g.channels, bins.entries.data + begin + n * BATCH, rows);
+        parts.write(batch, g.channels, g.depth, bins.entries.data + begin + n * BATCH, rows);
     }
     return begin + (last + 1) * BATCH < end ? begin + (last + 1) * BATCH : end;
 }
@@ -302,17 +314,20 @@ void rasterize_backward(const Projected& p, const float* features, const Losses&
     if (bins.slot_count * width > 4 * ENTRIES_MAX) throw std::bad_alloc();
     Buffer<float> rows(bins.slot_count * width + LANES);
     Buffer<bool> taken(bins.slot_count);
-    const int64_t others = thread_count(threads);
-    parallel_chunks(threads, bins.tiles(), [&](int64_t t) {
-        const int64_t begin = bins.tile_begin[t], end = bins.tile_begin[t + 1];
-        const int64_t next = t + others;  // of this thread, about
-        const bool reached = next < bins.tiles() && bins.tile_begin[next] < bins.tile_begin[next + 1];
-        const auto foresee = [&](int first, int end) {
-            if (reached) losses.foresee(next % bins.tiles_x * TILE, next / bins.tiles_x * TILE, first, end);
-        };
-        if (begin == end) return foresee(0, TILE);
-        const int64_t walked = walk_tile<CLOSING>(bins, t, features, losses, rows.data, foresee);
-        for (int64_t e = begin; e < end; ++e) taken[bins.entries[e].slot] = e < walked;
+    Buffer<int32_t> full(bins.tiles());
+    int64_t count = 0;
+    for (int64_t t = 0; t < bins.tiles(); ++t)
+        if (bins.tile_begin[t] < bins.tile_begin[t + 1]) full[count++] = int32_t(t);
+    const int64_t runs = count_runs(count, threads);  // what neighbours write lies close by, so that one thread has them
+    parallel_chunks(threads, runs, [&](int64_t run) {
+        for (int64_t i = count * run / runs; i < count * (run + 1) / runs; ++i) {
+            const int64_t t = full[i], next = i + 1 < count ? full[i + 1] : t;
+            const int64_t walked = walk_tile<CLOSING>(bins, t, features, losses, rows.data, [&](int first, int end) {
+                losses.foresee(next % bins.tiles_x * TILE, next / bins.tiles_x * TILE, first, end);
+            });
+            for (int64_t e = bins.tile_begin[t]; e < bins.tile_begin[t + 1]; ++e)
+                taken[bins.entries[e].slot] = e < walked;
+        }
     });
     constexpr int64_t AHEAD = 16;
     parallel_ranges(threads, p.count, 1024, [&](int64_t begin, int64_t end) {

@@ -6,6 +6,13 @@
 namespace near_kernels {
 namespace {
 
+// How many runs of tiles threads are to take, each in one go.
+inline int64_t count_runs(int64_t tiles, int64_t threads) {
+    constexpr int64_t LONGEST = 32;  // tiles of a run, and runs of a thread at least
+    const int64_t runs = tiles / LONGEST, least = LONGEST * thread_count(threads);
+    return runs > least ? runs : least < tiles ? least : tiles;
+}
+
 // A splat in a tile; where it is LINKED, what it makes there belongs into a slot.
 template <bool LINKED>
 struct Entry {
@@ -30,7 +37,7 @@ public:
           tile_begin(tiles_x * tiles_y), spans(p.count + LANES), items(p.count), other(p.count), form(p, threads) {
         gather(p, features, channels, width, height, threads);
         order(threads);
-        if (LINKED) make_room(p.count);
+        if (LINKED) make_room(p.count, threads);
         sort_into(
             threads, count, tiles(), tile_begin.data,
             [&](int64_t first, int64_t end, uint32_t* counts) { tally(first, end, counts); },
@@ -50,6 +57,8 @@ public:
     Buffer<uint32_t> slot_begin, slot_end;
 
 private:
+    static constexpr int64_t GRAIN = 2048;  // rows that one thread takes at a time
+
     // Counts the tiles that items touch: small ones by where they begin and of what kind they are, which is one look each.
     void tally(int64_t first, int64_t end, uint32_t* counts) const {
         Buffer<uint32_t> kinds(16 * tiles());
@@ -155,7 +164,6 @@ private:
     // Makes the splats, and items of those that are seen.
     void gather(const Projected& p, const float* features, int64_t channels, int64_t width, int64_t height,
                 int64_t threads) {
-        constexpr int64_t GRAIN = 2048;
         struct Range {
             int64_t seen, tiles;
         };
@@ -226,15 +234,27 @@ private:
     }
 
     // Slots for all tiles of each row's span.
-    void make_room(int64_t rows) {
-        uint32_t total = 0;
+    void make_room(int64_t rows, int64_t threads) {
         slot_begin.allocate(rows);
         slot_end.allocate(rows);
-        for (int64_t i = 0; i < rows; ++i) {
-            slot_begin[i] = slot_end[i] = total;
-            total += uint32_t(spans[i].tiles());
+        Buffer<uint32_t> first((rows + GRAIN - 1) / GRAIN);
+        parallel_ranges(threads, rows, GRAIN, [&](int64_t begin, int64_t end) {
+            uint32_t total = 0;
+            for (int64_t i = begin; i < end; ++i) total += uint32_t(spans[i].tiles());
+            first[begin / GRAIN] = total;
+        });
+        for (int64_t begin = 0; begin < rows; begin += GRAIN) {
+            const uint32_t here = first[begin / GRAIN];
+            first[begin / GRAIN] = uint32_t(slot_count);
+            slot_count += here;
         }
-        slot_count = total;
+        parallel_ranges(threads, rows, GRAIN, [&](int64_t begin, int64_t end) {
+            uint32_t at = first[begin / GRAIN];
+            for (int64_t i = begin; i < end; ++i) {
+                slot_begin[i] = slot_end[i] = at;
+                at += uint32_t(spans[i].tiles());
+            }
+        });
     }
 
     Lookout lookout;

@@ -315,9 +315,7 @@ void rasterize(const Projected& p, const float* features, const Canvas& canvas, 
     int64_t counts[2] = {};
     for (int64_t t = 0; t < tiles; ++t)
         bins.tile_begin[t] < bins.tile_begin[t + 1] ? full[counts[0]++] = int32_t(t) : empty[counts[1]++] = int32_t(t);
-    constexpr int64_t LONGEST = 32;  // tiles of a run, and runs of a thread at least
-    int64_t runs = tiles / LONGEST, least = LONGEST * thread_count(threads);
-    runs = runs > least ? runs : least < tiles ? least : tiles;
+    const int64_t runs = count_runs(tiles, threads);
     parallel_chunks(threads, runs, [&](int64_t run) {
         const auto from = [=](int64_t count, int64_t run) { return count * run / runs; };
         const int64_t first = from(counts[0], run), blank = from(counts[1], run);
