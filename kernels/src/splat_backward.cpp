@@ -264,7 +264,9 @@ int64_t walk_tile(const Bins<1, true>& bins, int64_t t, const float* features, c
         const Batch& batch = steps[n].batch;
         parts.clear(batch.count, groups, g.depth);
         for (int unit = 0; unit < UNITS; ++unit) {
-            batch.foresee(bins, n > 0 ? begin + (n - 1) * BATCH : end, unit, features, g.channels);
+            if (n == 0) batch.foresee(bins, end, unit, features, g.channels);
+            for (int k = BATCH * unit / UNITS; n > 0 && k < BATCH * (unit + 1) / UNITS; ++k)
+                near_kernels::foresee(steps[n - 1].batch.color[k], g.channels);
             for (int k = batch.count * unit / UNITS; k < batch.count * (unit + 1) / UNITS; ++k) {  // to be written below
                 const float* const row = rows + bins.entries[begin + n * BATCH + k].slot * width;
                 for (int64_t c = 0; c < width; c += 16) __builtin_prefetch(row + c, 1);
