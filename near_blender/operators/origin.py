@@ -136,6 +136,8 @@ def view_camera(scene: bpy.types.Scene, view: cameras.Camera, asset_matrix: np.n
     else:
         lens.angle_x = np.radians(described["fov_x_deg"])
     lens.shift_x, lens.shift_y = described["shift_x"], described["shift_y"]
+    away = float(np.linalg.norm(matrix[:3, 3] - asset_matrix[:3, 3]))
+    lens.clip_start, lens.clip_end = min(lens.clip_start, away / 10), max(lens.clip_end, away * 10)
 
 
 def show_behind(lens: Any, origin: Any, render: Any) -> None:

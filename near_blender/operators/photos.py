@@ -126,9 +126,13 @@ class NEAR_OT_create_asset_from_photos(photo_options.ShapeOptions, photo_options
             self._keep(context)
         return {"CANCELLED"}
 
+    def cancel(self, context: bpy.types.Context) -> None:
+        """Called by Blender where an artist leaves the dialog; a click beside it does so, too."""
+        self._keep(context)
+
     def _keep(self, context: bpy.types.Context) -> None:
         """Has the dialog, when it opens again, show what was corrected in it: Blender forgets that of one that
-        failed."""
+        failed or was left."""
         last: Any = context.window_manager.operator_properties_last("near.create_asset_from_photos")
         for name in (*photo_options.ShapeOptions.__annotations__, "refine", "size", "placement"):
             setattr(last, name, getattr(self, name))

@@ -84,14 +84,26 @@ def draw_around_the_cup():
     events["box_followed_after"], events["saucer_left"] = time.monotonic() - released, brightness()
 
 
-def steps():
-    shutil.copy(PHOTO, OUT / NAME)
-    yield 1.0
+def in_viewport(operator, **options):
     do("mousemove", "640", "400")
     region = next(each for each in area("VIEW_3D").regions if each.type == "WINDOW")
     with bpy.context.temp_override(window=window(), area=area("VIEW_3D"), region=region):
-        bpy.ops.near.create_asset_from_photos("INVOKE_DEFAULT", directory=str(OUT), files=[{"name": NAME}])
+        operator("INVOKE_DEFAULT", **options)
     yield 1.5
+
+
+def steps():
+    shutil.copy(PHOTO, OUT / NAME)
+    yield 1.0
+    yield from in_viewport(bpy.ops.near.create_asset_from_photos, directory=str(OUT), files=[{"name": NAME}])
+    do("mousemove", "800", "120", "click", "1")  # beside the dialog, which closes it
+    yield from stepper.until(lambda: photos.get_open(0) is None, 10)
+    events["left"] = photos.get_open(0) is None
+    yield from in_viewport(bpy.ops.wm.call_menu, name="NEAR_MT_add")
+    do("key", "p")  # From Photos
+    yield from stepper.until(lambda: photos.get_open(0) is not None, 10)
+    yield 1.5
+    events["kept"] = [Path(photos.get_open(0).path).name, photos.get_open(0).view]
     brush: list[int] = []
     yield from find_brush(brush)
     do("mousemove", *map(str, brush))

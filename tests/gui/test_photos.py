@@ -27,3 +27,7 @@ def test_the_asset_is_made_of_what_was_picked_and_called_as_the_photo(events):
 
 def test_blender_is_not_held(events):
     check_holds(events)
+
+
+def test_a_click_beside_the_dialog_loses_nothing(events):
+    assert events["left"] and events["kept"] == ["My cup (front).jpg", "FRONT"]

@@ -103,6 +103,16 @@ def test_a_camera_that_would_not_stay_is_left_alone(moves):
     assert scene.camera == another
 
 
+@pytest.mark.parametrize("size", [0.01, 1.0, 150.0])
+def test_nothing_of_an_asset_is_cut_off_whatever_its_size(size):
+    """A ring is a centimetre wide; where the unit is a centimetre, a chair is a hundred."""
+    scene = bpy.context.scene
+    origin.view_camera(scene, cameras.orbit(30, 20, 2, 40, 64, 64), np.diag([size, size, size, 1]))
+    lens, away = scene.camera.data, scene.camera.matrix_world.translation.length
+    assert lens.clip_start < away - size and lens.clip_end > away + size
+    assert (lens.clip_start, lens.clip_end) == pytest.approx((0.1, 1000)) or size != 1
+
+
 @pytest.mark.parametrize("field", ["path", "picture"])
 def test_a_photo_may_be_taken_out_to_choose_another(near_file, field):
     bpy.ops.near.import_asset(filepath=near_file)
