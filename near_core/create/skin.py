@@ -37,7 +37,10 @@ def merge_vertices(mesh: Mesh, most: int) -> Mesh:
     area = compute_face_normals(mesh)[1]
     mesh, cells = _take_faces(mesh, area > 0), 2048.0
     while len(mesh.faces) > most:
-        mesh, cells = _cluster(mesh, cells), cells / 1.25
+        smaller = _cluster(mesh, cells)
+        if not len(smaller.faces):  # all of them lie upon each other
+            return _take_faces(mesh, _find_first(mesh.faces))
+        mesh, cells = smaller, cells / 1.25
     return mesh
 
 
@@ -68,6 +71,13 @@ def _gather_corners(mesh: Mesh) -> dict[str, np.ndarray]:
     if mesh.corner_color is not None:
         corner["color"] = mesh.corner_color.reshape(-1, 4)
     return {name: np.ascontiguousarray(part, np.float32) + np.float32(0) for name, part in corner.items()}
+
+
+def _find_first(faces: np.ndarray) -> np.ndarray:
+    """(F,) bool, one of those that have the same vertices."""
+    first = np.zeros(len(faces), bool)
+    first[np.unique(np.sort(faces, 1), axis=0, return_index=True)[1]] = True
+    return first
 
 
 def _take_faces(mesh: Mesh, chosen: np.ndarray) -> Mesh:

@@ -16,6 +16,8 @@ FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "GIF", "BMP", "TGA", "TIFF")
 MAX_PIXELS = 2**28  # 16,384 x 16,384; checked before anything is decoded
 # pixels that a byte of these can hold at most: deflate makes 1,032 bytes of one, each of eight pixels; the others less
 DENSEST, BOUNDED = 8 * 1032, ("PNG", "GIF", "BMP", "TGA")
+# how often Pillow may ask for a piece of a file: whole ones come in pieces of kilobytes, crumbs take it for hours
+MOST_READS = 2**18
 # what libraries raise where a file is damaged
 DAMAGED = (OSError, ValueError, TypeError, LookupError, RuntimeError, EOFError, SyntaxError, ArithmeticError,
            AttributeError, struct.error, zlib.error)
@@ -49,13 +51,34 @@ def check_size(width: int, height: int, path: Path) -> None:
                         width=width, height=height)
 
 
+class _Pieces:
+    """Beside a file: counts what is read of it. Raises ValueError above MOST_READS."""
+
+    reads = 0
+
+    def read(self, size: int | None = -1) -> bytes:
+        """As the file does."""
+        self.reads += 1
+        if self.reads > MOST_READS:
+            raise ValueError("made of crumbs")
+        return super().read(size)  # type: ignore[misc]
+
+
+class _FilePieces(_Pieces, Ending):
+    """A file on a drive."""
+
+
+class _BytePieces(_Pieces, io.BytesIO):
+    """One within another."""
+
+
 @contextmanager
 def open_picture(source: Path | bytes, what: str):
     """A file or its bytes as a Pillow picture that is not decoded yet. what: how messages name it. Raises what Pillow
     does, ValueError where it is too short for its pixels, and NearError where it is too large."""
     from PIL import Image
 
-    with io.BytesIO(source) if isinstance(source, bytes) else Ending(source) as file:  # Pillow asks for any promise
+    with _BytePieces(source) if isinstance(source, bytes) else _FilePieces(source) as file:
         try:
             picture = Image.open(file, formats=FORMATS)
         except Image.DecompressionBombError as error:

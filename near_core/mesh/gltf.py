@@ -38,13 +38,20 @@ def read(path: Path) -> Mesh:
     try:
         header, binary = _split(path)
         for extension, words in _COMPRESSED.items():
-            if extension in header.get("extensionsRequired", ()):
+            if extension in header.get("extensionsRequired", ()) or _has_nothing_but(extension, header):
                 raise NearError("{file} uses {words}, which NeAR can't read.", "Export it without compression.",
                                 file=path.name, words=words)
         return _File(path, header, binary).mesh()
     except (KeyError, IndexError, ValueError, TypeError, AttributeError, OverflowError, RecursionError,
             struct.error, binascii.Error) as error:
         raise NearError("{file} is damaged or not complete.", "Export the mesh again.", file=path.name) from error
+
+
+def _has_nothing_but(extension: str, header: dict) -> bool:
+    """Whether an extension holds a primitive's vertices and no accessor does, without being required."""
+    return any("bufferView" not in header["accessors"][primitive["attributes"]["POSITION"]]
+               for mesh in header.get("meshes", ()) for primitive in mesh["primitives"]
+               if extension in primitive.get("extensions", ()))
 
 
 def _split(path: Path) -> tuple[dict, bytes | None]:

@@ -11,6 +11,8 @@ from ..errors import Message, NearError
 MAX_TRIANGLES = 20_000_000
 MAX_BYTES = 2 * 2**30
 BRIGHTEST = 1e6  # radiance that a material emits at most
+STEEPEST = WHITEST = 1e3  # times that a normal map is strengthened, and that colours are multiplied, at most
+FARTHEST = 1e6  # maps away that a UV lies at most
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +38,17 @@ class Material:
     wrap: tuple[str, str] = ("repeat", "repeat")
     emission: tuple[float, float, float] = (0.0, 0.0, 0.0)
     emission_map: np.ndarray | None = None
+
+    def __post_init__(self):
+        """Numbers that are none, or none that a surface can have, become some: files and nodes hold any."""
+        for name, most in (("base_color", WHITEST), ("emission", BRIGHTEST), ("roughness", 1.0), ("metallic", 1.0),
+                           ("normal_scale", STEEPEST)):
+            given, usual = np.asarray(getattr(self, name)), getattr(Material, name)
+            if given.dtype.kind not in "fiu" or given.shape != np.shape(usual):
+                continue  # of another form; who takes it from another process refuses it
+            settled = np.clip(np.where(np.isfinite(given), given, usual), -most if name == "normal_scale" else 0, most)
+            if not np.array_equal(settled, given):
+                object.__setattr__(self, name, tuple(settled.tolist()) if settled.ndim else float(settled))
 
     @property
     def glows(self) -> bool:
@@ -65,6 +78,10 @@ class Mesh:
     def __post_init__(self):
         if self.material_index is None:
             object.__setattr__(self, "material_index", np.zeros(len(self.faces), np.int32))
+        for name, most in (("corner_uv", FARTHEST), ("corner_normal", 1e3), ("corner_color", WHITEST)):
+            given = getattr(self, name)  # what is no number would spoil the surface around it
+            if isinstance(given, np.ndarray) and given.size and not np.abs(given).max() <= most:
+                object.__setattr__(self, name, np.clip(np.nan_to_num(given, posinf=0, neginf=0), -most, most))
 
 
 def check(mesh: Mesh, what: str = Message("The mesh")) -> Mesh:

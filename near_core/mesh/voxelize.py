@@ -6,6 +6,7 @@ from ..errors import NearError
 LARGEST_EXTENT = 6  # cells; larger triangles are split first, so that few cells of their bounding box are missed
 FACES_AT_ONCE = 1 << 17  # stay in the processor's cache, mostly
 PAIRS_AT_ONCE = 1 << 19  # bounds the memory of one batch of tests (~100 MB)
+USUAL, MOST = 8, 100  # times that a mesh goes through every cell: above it is looked for what lies doubled, is refused
 
 
 def find_occupied(vertices, faces, resolution):
@@ -15,13 +16,19 @@ def find_occupied(vertices, faces, resolution):
     faces: (F, 3) int. resolution: cells along an axis. Returns (N, 3) int32, sorted by x, then y, then z.
     The overlap test is the separating-axis one of Schwarz and Seidel, "Fast Parallel Surface and Solid Voxelization"
     (2010), section 3: the triangle's plane cuts the cell, and their three axis-aligned projections overlap.
-    Raises NearError for indices outside the vertices and for coordinates that are not finite.
+    Raises NearError for indices outside the vertices, for coordinates that are not finite, and for a mesh that fills
+    the cube with surface many times over.
     """
     vertices, faces = np.asarray(vertices, np.float64), np.asarray(faces)
     if len(faces) == 0:
         return np.zeros((0, 3), np.int32)
     if faces.min() < 0 or faces.max() >= len(vertices):
         raise NearError("The mesh has faces that name vertices it does not have.", "Export the mesh again.")
+    if _measure(vertices, faces) > USUAL * resolution:
+        faces = np.unique(np.sort(faces, 1), axis=0)
+        if _measure(vertices, faces) > MOST * resolution:
+            raise NearError("The mesh has more surface than fits into its size.",
+                            "Remove what lies doubled or inside, and export it again.")
     grid = np.zeros(resolution ** 3, bool)
     for start in range(0, len(faces), FACES_AT_ONCE):
         triangles = (vertices[faces[start:start + FACES_AT_ONCE]] + 0.5) * resolution  # (F, 3, 3), in cells
@@ -31,6 +38,15 @@ def find_occupied(vertices, faces, resolution):
         low, high = _bounds(triangles)
         _mark(grid, _split(triangles[(high >= 0).all(1) & (low <= resolution).all(1)]), resolution)
     return np.stack(np.unravel_index(np.flatnonzero(grid), (resolution,) * 3), 1).astype(np.int32)
+
+
+def _measure(vertices, faces):
+    """The triangles' area, in sides of the cube; of those that stick out, of what the cube's sides make of them."""
+    area = 0.0
+    for start in range(0, len(faces), FACES_AT_ONCE):
+        a, b, c = (vertices[faces[start:start + FACES_AT_ONCE, corner]].clip(-0.5, 0.5) for corner in range(3))
+        area += np.nansum(np.linalg.norm(np.cross(b - a, c - a), axis=1)) / 2
+    return area
 
 
 def _mark(grid, triangles, resolution):

@@ -43,11 +43,13 @@ def _are_texts(values: Any) -> bool:
     return isinstance(values, list) and all(isinstance(each, str) for each in values)
 
 
-def _are_passes(passes: Fields, wanted: Sequence[str], width: int, height: int) -> bool:
-    """Whether these are passes of one size with all of their channels, the wanted ones among them."""
+def _are_passes(passes: Fields, wanted: Sequence[str], width: int, height: int, ours: bool) -> bool:
+    """Whether these are passes of one size with all of their channels, the wanted ones among them. ours: with no more,
+    either; of Cycles' some are cut off."""
     return (set(wanted) - {RANKED} <= passes.keys() and all(
         _is_array(values, np.float32, height, width, 4 if name == "Combined" else None)
-        and values.shape[2] >= PASSES.get(name, 1) for name, values in passes.items()))
+        and values.shape[2] >= PASSES.get(name, 1) and not (ours and values.shape[2] > PASSES.get(name, np.inf))
+        for name, values in passes.items()))
 
 
 def _is_drawn(answer: Fields, request: Fields) -> bool:
@@ -55,7 +57,7 @@ def _is_drawn(answer: Fields, request: Fields) -> bool:
     if request["border"] is not None:
         left, top, right, bottom = request["border"]
         width, height = right - left, bottom - top
-    return isinstance(answer["stale"], bool) and _are_passes(answer["passes"], request["passes"], width, height)
+    return isinstance(answer["stale"], bool) and _are_passes(answer["passes"], request["passes"], width, height, False)
 
 
 def _are_probes(answer: Fields, request: Fields) -> bool:
@@ -145,7 +147,8 @@ def _is_posed(answer: Fields, request: Fields) -> bool:
 
 ANSWERS: dict[str, Callable[[Fields, Fields], bool]] = {
     "render": lambda answer, request: isinstance(answer["model"], str) and _is_number(answer["seconds"], 0)
-    and _are_passes(answer["passes"], request["settings"].passes, request["camera"].width, request["camera"].height),
+    and _are_passes(answer["passes"], request["settings"].passes, request["camera"].width, request["camera"].height,
+                    True),
     "bake": _is_baked, "find_matte": _is_matte, "find_pose": _is_posed,
     "create_mesh": lambda answer, _: _is_array(answer["asset"], np.uint8, None),
     "create_image": _is_made, "draw": _is_drawn, "probe": _are_probes, "occluders": _are_occluders, "world": _are_maps,

@@ -156,6 +156,19 @@ def test_a_texture_without_uvs_and_no_material_at_all_give_an_asset(box, tmp_pat
         assert np.isfinite(colors).all() and np.ptp(colors, axis=0).max() < 1e-3
 
 
+@pytest.mark.parametrize("material, corners", [
+    ("Kd nan inf -1\nPr nan\nPm 1e300\nd 7", "vt 0 0"), ("Kd 1 1 1", "vt nan inf"), ("Kd 1 1 1", "vt 1e30 -1e30"),
+    ("Kd 1e38 0 0\nNs -5", "vn nan inf 0\nvt 0 0")])
+def test_numbers_that_no_surface_has_give_an_asset_that_opens(tmp_path, material, corners):
+    """What is made is read again, whatever the mesh says of its material and its corners."""
+    (tmp_path / "a.mtl").write_text(f"newmtl a\n{material}\n")
+    (tmp_path / "a.obj").write_text(f"mtllib a.mtl\nusemtl a\nv 0 0 0\nv 1 0 0\nv 0 1 0\n{corners}\nf 1/1 2/1 3/1\n")
+    assert main(["create", "--mesh", str(tmp_path / "a.obj"), "--out", str(tmp_path / "a.near")]) == 0
+    made = asset.load(tmp_path / "a.near")
+    assert made.skin is not None and all(np.isfinite(part).all() for part in (made.skin.uv, made.surfels.base_color,
+                                                                             made.surfels.roughness))
+
+
 def gltf_parts(data: bytes) -> tuple[dict, bytes]:
     length = struct.unpack_from("<I", data, 12)[0]
     return json.loads(data[20:20 + length]), data[20 + length:]

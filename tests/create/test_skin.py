@@ -40,6 +40,13 @@ def test_a_large_mesh_keeps_its_shape():
     assert np.isclose(compute_face_normals(mesh)[1].sum(), np.pi, rtol=0.02)
 
 
+def test_of_triangles_upon_each_other_one_stays():
+    """Coarser and coarser cells would leave none of them."""
+    corners = np.float32([[0, 0, 0], [0.5, 0, 0], [0, 0.5, 0]])
+    merged = merge_vertices(Mesh(corners, np.tile(np.int32([[0, 1, 2], [1, 2, 0]]), (50, 1))), 40)
+    assert len(merged.faces) == 1 and np.allclose(compute_face_normals(merged)[1], 0.125)
+
+
 def test_maps_are_kept_whole_where_they_fit():
     rng = np.random.default_rng(0)
     noise = rng.integers(0, 255, (128, 128, 4), np.uint8)

@@ -201,6 +201,25 @@ def test_a_chunk_that_promises_gigabytes_takes_no_memory(tmp_path):
     tracemalloc.stop()
 
 
+@pytest.mark.parametrize("crumbs", ["chunks", "fill"])
+def test_a_picture_of_crumbs_is_damage_and_takes_no_time(tmp_path, crumbs):
+    """What lies between a picture's parts is read piece by piece: a file of 100 MB would take minutes."""
+    path = tmp_path / ("a.png" if crumbs == "chunks" else "a.jpg")
+    Image.new("RGB", (4, 4)).save(path)
+    data, text = path.read_bytes(), b"tEXta\0b"
+    chunk = struct.pack(">I", 3) + text + struct.pack(">I", zlib.crc32(text))
+    for count, whole in ((1000, True), (10**6, False)):
+        path.write_bytes(data[:33] + chunk * count + data[33:] if crumbs == "chunks" else
+                         data[:2] + b"\xff" * count + data[2:])
+        start = time.process_time()
+        if whole:
+            assert image.read(path).shape == (4, 4, 3)
+        else:
+            with pytest.raises(NearError, match="damaged or not what"):
+                image.read(path)
+        assert time.process_time() - start < 3
+
+
 def test_missing_and_foreign_files():
     with pytest.raises(NearError, match="No such file"):
         image.read("nowhere.exr")

@@ -174,6 +174,17 @@ def test_hostile_gltf(tmp_path, change):
         mesh.load(gltf(tmp_path / "a.gltf", {"POSITION": TRIANGLE}, header=change))
 
 
+def test_vertices_that_only_an_extension_holds_are_named_though_it_is_not_required(tmp_path):
+    made = gltf(tmp_path / "a.gltf", {"POSITION": TRIANGLE})
+    tree = json.loads(made.read_text())
+    for entry in tree["accessors"]:
+        del entry["bufferView"]
+    tree["meshes"][0]["primitives"][0]["extensions"] = {"KHR_draco_mesh_compression": {"bufferView": 0}}
+    made.write_text(json.dumps(tree))
+    with pytest.raises(NearError, match="uses Draco compression"):
+        mesh.load(made)
+
+
 def test_an_attribute_that_takes_no_room_in_the_file_takes_none_in_memory(tmp_path):
     accessors = [{"componentType": 5126, "count": 3, "type": "VEC3", "bufferView": 0},
                  {"componentType": 5126, "count": 40_000_000, "type": "VEC3"}]

@@ -45,3 +45,15 @@ def test_is_fast():
     start = time.process_time()
     find_occupied(mesh.vertices, mesh.faces, 64)
     assert time.process_time() - start < 0.7 * slowness(time.process_time)
+
+
+def test_what_lies_doubled_costs_nothing_and_what_fills_the_cube_is_refused():
+    """Every triangle is tested with each of its cells: 50,000 large ones would take five minutes."""
+    corners = np.array([[-0.5, -0.5, 0], [0.5, -0.5, 0], [-0.5, 0.5, 0]])
+    start = time.process_time()
+    doubled = find_occupied(corners, np.tile([[0, 1, 2], [2, 1, 0]], (25_000, 1)), 64)
+    assert np.array_equal(doubled, find_occupied(corners, np.array([[0, 1, 2]]), 64))
+    stack = corners + np.linspace(-0.4, 0.4, 15_000)[:, None, None] * [0, 0, 1]
+    with pytest.raises(NearError, match="more surface than fits"):
+        find_occupied(stack.reshape(-1, 3), np.arange(45_000).reshape(-1, 3), 64)
+    assert time.process_time() - start < 3 * slowness()
