@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .asset import NeuralAsset, octants
-from .asset.deformation import Body, Deformation
+from .asset.deformation import Body, Deformation, find_stretch, stretch
 from .cache import RecentResults, count_bytes
 from .create.create import create_from_image
 from .errors import Message, NearError
@@ -21,6 +21,8 @@ from .render.renderer import Renderer
 from .scene import PASSES, PLAIN, Camera, Environment, Instance, Lamp, Lens, Occluders, Settings, Shutter
 
 BODIES = 512 * 2**20  # bytes of what the poses of deformed assets share
+# by which scales of an instance differ, from which its asset is stretched: the first with few enough different ones
+STEPS, MOST_STRETCHED = (1.1, 1.3, 2.0, 8.0), 32
 # what is known of a photo's camera and object
 GUIDES = ("camera", "azimuth", "elevation", "fov", "thickness", "symmetry", "refine", "on_pose", "on_views", "anchor",
           "on_frame")
@@ -69,6 +71,31 @@ class Engine:
             self._posed[key] = body.deform(deformation)
         return self._posed[key], body.size
 
+    def _stretch(self, instances: Sequence[Instance], shutter: Shutter | None, make: bool
+                 ) -> tuple[list[Instance], Shutter | None]:
+        """The same scene, in which assets are stretched, about as their matrices have it: light turns with an instance,
+        but knows nothing of scales. make: else only those are that are known already."""
+        usable = [np.isfinite(each.matrix).all() and not self._is_published(each) for each in instances]
+        for step in STEPS:
+            found = [find_stretch(each.matrix, step) if use else None for each, use in zip(instances, usable)]
+            keys = [None if linear is None else (each.asset.hash, linear.tobytes().hex(), False)
+                    for each, linear in zip(instances, found)]
+            if len({*keys} - {None}) <= MOST_STRETCHED:
+                break
+        made, back = list(instances), np.tile(np.eye(4), (len(instances), 1, 1))
+        for number, (each, linear, key) in enumerate(zip(instances, found, keys)):
+            if linear is None or key is None or not (make or key in self._posed):
+                continue
+            if key not in self._posed:
+                surfels = octants.choose_surfels(each.asset, self._embedded.model)
+                self._posed[key] = stretch(each.asset, surfels, linear)
+            back[number, :3, :3] = np.linalg.inv(linear)
+            made[number] = replace(each, asset=self._posed[key], matrix=each.matrix @ back[number])
+        return made, shutter and replace(shutter, matrices=shutter.matrices @ back)
+
+    def _is_published(self, instance: Instance) -> bool:
+        return self._chosen is not None and instance.asset.model == "near"
+
     def _forget_poses(self, instances: list[Instance]) -> None:
         """Drops deformed assets that neither this picture nor the one before shows."""
         self._drawn = [*self._drawn[-1:], {each.asset.hash for each in instances}]
@@ -82,9 +109,11 @@ class Engine:
                ) -> dict[str, np.ndarray]:
         """One picture; arguments, passes and errors as in render.renderer.Renderer.render. The published model
         does not tell INSTANCES apart and leaves them out; it draws without blur."""
-        self._forget_poses(instances)
-        full = [each for each in instances if self._chosen is not None and each.asset.model == "near"]
-        rest = [each for each in instances if self._chosen is None or each.asset.model != "near"]
+        asked = instances
+        instances, shutter = self._stretch(instances, shutter, settings.quality == "final")
+        self._forget_poses([*asked, *instances])
+        full = [each for each in instances if self._is_published(each)]
+        rest = [each for each in instances if not self._is_published(each)]
         self.notes = [Message("{name} was made for the published model, which is not chosen: near-mini draws it from "
                               "its material, so it may look different.", name=name) for name in _list_names(rest)]
         if not full:

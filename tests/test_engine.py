@@ -1,18 +1,23 @@
 """near_core.engine: scenes with assets of both models, and what is said where a model or memory is missing."""
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import trimesh
 
 torch = pytest.importorskip("torch")
 yaml = pytest.importorskip("yaml")
 
 from near_core import asset as assets
 from near_core.commands.cli import main
+from near_core.create.create import create_from_mesh
 from near_core.directions import decode_octahedral
 from near_core.engine import Engine
 from near_core.errors import Cancelled, NearError
+from near_core.mesh import Material, Mesh
 from near_core.models.near import memory
 from near_core.published.renderer import PublishedRenderer
-from near_core.scene import PASSES, Instance, Settings
+from near_core.scene import PASSES, Instance, Lamp, Settings, Shutter
 from near_core.scene.camera import orbit
 from near_core.scene.environment import uniform
 from tests.models.near.test_pipeline import asset, folder  # noqa: F401  fixtures
@@ -149,3 +154,47 @@ def test_the_command_takes_a_checkpoint(folder, npz, tmp_path, capsys):  # noqa:
     assert "ball was made for the published model" in capsys.readouterr().err
     assert main([*command, "--model", str(tmp_path)]) == 2
     assert "no pipeline.yaml" in capsys.readouterr().err
+
+
+def make_egg(scales=(1, 1, 1)) -> assets.NeuralAsset:
+    shape = trimesh.creation.icosphere(4, 0.5)
+    normal = np.float32(shape.vertex_normals / scales)
+    normal /= np.linalg.norm(normal, axis=1, keepdims=True)
+    return create_from_mesh(Mesh(np.float32(shape.vertices * scales), np.int32(shape.faces),
+                                 corner_normal=normal[shape.faces], materials=(Material(roughness=0.5),)), name="Egg")
+
+
+@pytest.mark.parametrize("scales", [(0.3, 1, 1), (1, 0.5, 0.1)])
+@pytest.mark.parametrize("skinned", [True, False])
+def test_light_meets_a_stretched_asset_as_it_does_a_mesh_of_that_shape(scales, skinned):
+    turn = np.eye(4)
+    turn[:3, :3] = [[0.36, 0.48, -0.8], [-0.8, 0.6, 0], [0.48, 0.64, 0.6]]
+    slanted = np.eye(4)
+    slanted[:3, :3] = np.stack([[0.6, 0.8, 0], [-0.48, 0.36, 0.8], [0.64, -0.48, 0.6]], 1)
+    sun, camera = Lamp("sun", slanted, np.full(3, 3.0)), orbit(20, 25, 2, 40, 64, 64)
+    drawn = Engine(), Settings(shading="transport", threads=1)
+
+    def draw(egg, matrix, shutter=None, settings=drawn[1]):
+        egg = egg if skinned else replace(egg, skin=None)
+        return drawn[0].render([Instance(egg, matrix)], camera, uniform((0.1, 0.1, 0.2)), settings, lamps=[sun],
+                               shutter=shutter)["Combined"]
+
+    egg, stretched, truth = make_egg(), turn @ np.diag([*scales, 1.0]), draw(make_egg(scales), turn)
+    draft = replace(drawn[1], quality="draft")
+    coarse, made = draw(egg, stretched, settings=draft), draw(egg, stretched)
+    both = np.minimum(made[..., 3], truth[..., 3]) > 0.99
+    apart = lambda picture: np.abs(picture - truth)[both][:, :3].mean() / truth[both][:, :3].mean()
+    assert both.sum() > 30 and apart(made) < 0.03 and apart(coarse) > 0.1
+    assert apart(draw(egg, stretched, settings=draft)) < 0.6 * apart(coarse)  # it is known now
+    still = Shutter([camera, camera], np.array([[stretched], [stretched]]))
+    assert np.allclose(draw(egg, stretched, still), made, atol=1e-5)
+
+
+def test_stretched_assets_are_few_and_are_forgotten(plain):
+    rng, engine = np.random.default_rng(1), Engine()
+    crowd = [Instance(plain, at(0, k, 0) @ np.diag([*rng.uniform(0.3, 1, 3), 1])) for k in range(60)]
+    engine.render(crowd, CAMERA, LIGHT)
+    assert 3 < len(engine._posed) <= 32
+    for _ in range(2):
+        engine.render([Instance(plain, at(0, 0, 0))], CAMERA, LIGHT)
+    assert not engine._posed

@@ -28,6 +28,7 @@ NODES = 32  # along an edge of the asset's cube: as far as two parts must be apa
 STIFFNESS = 0.03  # share of the vertices' spread that holds a fit to a rotation, where they say little
 ROOM = 1.03  # sizes of what points lie around, for those that stand off it
 LEAST = 1e-7  # asset units squared: a spread of vertices that is none
+FLATTEST = 0.02  # of its longest scale, the shortest that an asset is stretched to: a few cells
 LEAN = 0.1  # weight of what is around the nodes next to a node: it counts where few vertices are around its own
 
 
@@ -110,27 +111,55 @@ class Body:
             raise NearError("{what} has vertices at infinity or not-a-number.",
                             "Clean the mesh up and export it again.", what=self.asset.name)
         field = _Field(self._rests.get_or(rest.tobytes(), lambda: _Rest(rest)), deformation.posed)
-        asset, surfels, moves = self.asset, self._surfels, field.look_up(*self._own)
-        normal, growth = moves.turn(surfels.normal)
-        position = (moves.move(surfels.position) / self.size).astype(np.float32)
-        moved = replace(surfels, position=position, normal=normal, shading_normal=moves.turn(surfels.shading_normal)[0],
-                        area=surfels.area * growth)
-        cells = np.clip(((position + 0.5) * RESOLUTION).astype(np.int64), 0, RESOLUTION - 1)
-        coords, first = _find_cells(cells)
-        material = asset.material[find_voxels(surfels.take(first), asset.coords)]
-        made = replace(asset, coords=coords, material=material, slat=np.zeros((len(coords), 0), np.float16),
-                       surfels=moved, model="", model_hash="",
-                       texels=self._texels and _deform_texels(self._texels, moves, growth),
-                       skin=self._skin and self._deform_skin(field))
-        # where cached_property keeps it
-        vars(made)["hash"] = f"{asset.hash} {deformation.hash}" + " coarse" * (self.size > 1)
-        return made
+        moves, skin = field.look_up(*self._own), self._skin and _move_skin(
+            self._skin, field.look_up(*self._of_skin), field.mirrors)
+        return _move(self.asset, self._surfels, self._texels, skin, moves, self.size,
+                     f"{deformation.hash}" + " coarse" * (self.size > 1))
 
-    def _deform_skin(self, field: _Field) -> Skin:
-        skin, moves = self._skin, field.look_up(*self._of_skin)
-        return replace(skin, vertices=moves.move(skin.vertices).astype(np.float32),
-                       normal=None if skin.normal is None else moves.turn(skin.normal)[0],
-                       faces=skin.faces[:, ::-1] if field.mirrors else skin.faces)
+
+def find_stretch(matrix: np.ndarray, step: float) -> np.ndarray | None:
+    """(3, 3), how an asset that stands at matrix (4, 4) is to be stretched for its normals to be right; None where its
+    scales are about the same. step: by which they differ. All stays in the cube."""
+    _, scales, axes = np.linalg.svd(np.asarray(matrix, np.float64)[:3, :3])
+    if not scales[2] > 0:
+        return None
+    steps = np.round(np.log(np.maximum(scales / scales[0], FLATTEST)) / np.log(step))
+    if not steps.any():
+        return None
+    made = axes.T * step ** steps @ axes
+    return np.round(made / np.abs(made).sum(1).max(), 4) + 0.0  # no 0 below 0: it goes by its bytes
+
+
+def stretch(asset: NeuralAsset, surfels: Surfels, linear: np.ndarray) -> NeuralAsset:
+    """The asset as a linear map (3, 3) has it that makes nothing longer, nor mirrors. surfels: that it is drawn with.
+    It has no latent, as Body.deform's."""
+    whole = np.concatenate([linear, np.zeros((3, 1))], 1).astype(np.float32)
+    spread = lambda points: Moves(np.broadcast_to(whole, (len(points), 3, 4)))
+    skin = asset.skin and _move_skin(asset.skin, spread(asset.skin.vertices), False)
+    return _move(asset, surfels, asset.texels, skin, spread(surfels.position), 1.0,
+                 hashlib.sha256(whole).hexdigest()[:32])
+
+
+def _move(asset: NeuralAsset, surfels: Surfels, texels: Texels | None, skin: Skin | None, moves: Moves, size: float,
+          name: str) -> NeuralAsset:
+    """An asset whose surfels move so, with a skin that has moved. name: of the movement, for the hash."""
+    normal, growth = moves.turn(surfels.normal)
+    position = (moves.move(surfels.position) / size).astype(np.float32)
+    moved = replace(surfels, position=position, normal=normal, shading_normal=moves.turn(surfels.shading_normal)[0],
+                    area=surfels.area * growth)
+    cells = np.clip(((position + 0.5) * RESOLUTION).astype(np.int64), 0, RESOLUTION - 1)
+    coords, first = _find_cells(cells)
+    material = asset.material[find_voxels(surfels.take(first), asset.coords)]
+    made = replace(asset, coords=coords, material=material, slat=np.zeros((len(coords), 0), np.float16), surfels=moved,
+                   model="", model_hash="", texels=texels and _move_texels(texels, moves, growth), skin=skin)
+    vars(made)["hash"] = f"{asset.hash} {name}"  # where cached_property keeps it
+    return made
+
+
+def _move_skin(skin: Skin, moves: Moves, mirrors: bool) -> Skin:
+    return replace(skin, vertices=moves.move(skin.vertices).astype(np.float32),
+                   normal=None if skin.normal is None else moves.turn(skin.normal)[0],
+                   faces=skin.faces[:, ::-1] if mirrors else skin.faces)
 
 
 def _find_cells(cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -139,7 +168,7 @@ def _find_cells(cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.stack(np.unravel_index(names, (RESOLUTION,) * 3), 1).astype(np.uint8), first
 
 
-def _deform_texels(texels: Texels, moves: Moves, growth: np.ndarray) -> Texels:
+def _move_texels(texels: Texels, moves: Moves, growth: np.ndarray) -> Texels:
     own = moves.take(texels.surfel)
     return replace(texels, position=own.move(texels.position).astype(np.float32),
                    area=texels.area * growth[texels.surfel])

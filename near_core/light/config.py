@@ -33,6 +33,8 @@ class TransportConfig:
     final_rays: int = 8  # specular rays per surfel
     least_rays: int = 2  # per merged surfel, which has half as many at every level: a pixel shows several
     open_rays: int = 6  # times as many, not traced: they take the noise from what nothing blocks
+    even_key: int = 2239  # rotates the rays that all points share: of 4096 the one by which 8 to 48 of them are nearest
+    #                       to what a lobe sees of light that is even, or grows from one side to the other
     narrow_roughness: float = 0.2  # up to which rays find a map's spots by themselves
     narrow_fade: float = 0.06  # around it, in which both ways are mixed
     spot_roughness: float = 0.1  # at least, for the reflection of a spot

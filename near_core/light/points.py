@@ -299,7 +299,7 @@ def _reflect_map(lit: LitSurface, met: MetPoints, arrives: np.ndarray) -> tuple[
     wide = find_wide(points.roughness, config) if arrives.shape[1] else np.zeros(count, np.float32)
     opened, glare = np.zeros((count, 2, 3), np.float32), [np.zeros((count, 2, 3), np.float32) for _ in range(2)]
     rays = config.point_rays if light.near is None else config.probe_rays
-    key = np.zeros(count, np.int32)  # the same rays for all points: no noise between neighbours
+    key = np.full(count, config.even_key, np.int32)  # the same rays for all points: no noise between neighbours
     fewer = np.minimum(met.fewer, config.open_halvings if light.near is None else 0)  # probes have few already
     alike = _find_alike(met, config)
     for share, layer in ((1 - wide, light.choose("whole", lit.matrix)), (wide, light.choose("base", lit.matrix))):

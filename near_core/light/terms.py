@@ -136,9 +136,9 @@ def _trace_reflections(prepared: Transport, surfels: Surfels, illumination: Illu
         group=group, threads=threads)
     # the same light by more rays, none traced, the same for all: what nothing is in the way of has no noise
     smooth = specular.reflect(
-        layer.far, surfels.normal, view, surfels.shading_normal, surfels.roughness, np.zeros(len(index), np.int32),
-        turn, around=layer.around, origin=surfels.position, rays=prepared.config.open_rays * rays, group=group,
-        threads=threads)
+        layer.far, surfels.normal, view, surfels.shading_normal, surfels.roughness,
+        np.full(len(index), prepared.config.even_key, np.int32), turn, around=layer.around, origin=surfels.position,
+        rays=prepared.config.open_rays * rays, group=group, threads=threads)
     return smooth, np.maximum(traced + (smooth - opened) * (1 - blocked)[:, None, None], 0), blocked, among
 
 

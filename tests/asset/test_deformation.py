@@ -134,3 +134,22 @@ def test_vertices_that_are_nowhere_are_said(ellipsoid, bad):
     posed[3, 1] = bad
     with pytest.raises(NearError, match="vertices at infinity or not-a-number"):
         Body(ellipsoid, ellipsoid.surfels).deform(Deformation(rest, posed))
+
+
+def test_a_stretch_is_what_scales_differ_by_in_steps():
+    turn = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))[0]
+    find = lambda linear: deformation.find_stretch(np.block([[linear, np.ones((3, 1))], [np.zeros((1, 3)), 1]]), 1.1)
+    assert find(7 * turn) is None and find(np.diag([1, 1.04, -1])) is None and find(np.zeros((3, 3))) is None
+    flat = find(5 * turn @ np.diag([1, 1, 1.1 ** -6]))
+    assert np.allclose(flat, np.diag([1, 1, 1.1 ** -6]), atol=1e-3)
+    assert find(2 * np.diag([1, 1, -1.1 ** -6.3])).tobytes() == flat.tobytes()  # what differs less, or mirrors, is left
+    assert np.abs(find(turn @ np.diag([1, 0.4, 0.3]) @ turn.T)).sum(1).max() <= 1.001  # inside its cube
+
+
+def test_a_stretched_asset_has_the_normals_of_its_shape(ellipsoid):
+    made = deformation.stretch(ellipsoid, ellipsoid.surfels, np.diag([1, 1, 0.25]))
+    assert made.hash != ellipsoid.hash and made.model == "" and np.abs(made.surfels.position).max() <= 0.5
+    expected = ellipsoid.surfels.normal / np.float32([1, 1, 0.25])
+    expected /= np.linalg.norm(expected, axis=1, keepdims=True)
+    assert np.allclose(made.surfels.normal, expected, atol=1e-5)
+    assert np.allclose(made.surfels.position, ellipsoid.surfels.position * np.float32([1, 1, 0.25]), atol=1e-6)

@@ -73,6 +73,15 @@ def test_a_white_ball_in_a_uniform_world_has_the_worlds_radiance(renderer, white
     assert made[solid][:, :3].mean() == pytest.approx(0.5, rel=0.05)
 
 
+@pytest.mark.parametrize("roughness", [0.1, 0.5, 1.0])
+@pytest.mark.parametrize("metallic", [0.0, 1.0])
+def test_a_white_ball_vanishes_in_a_furnace(renderer, roughness, metallic):
+    shiny = ball(roughness=roughness, metallic=metallic)
+    made = picture(renderer, [(shiny, np.eye(4))], look(), environments.uniform((1, 1, 1)),
+                   Settings(shading="transport", threads=1, background=True))[..., :3]
+    assert made[30:66, 30:66].mean() == pytest.approx(1, abs=0.012) and np.abs(made - 1).max() < 0.035
+
+
 @pytest.fixture(scope="module")
 def leaf():
     """A square of one metre in the XZ plane, without thickness; drawn by its surfels."""
