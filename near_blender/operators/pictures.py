@@ -178,12 +178,23 @@ def _is_usual(image: Any, kind: str) -> bool:
     return kind in images.READABLE and (space.is_data or space.name in usual)
 
 
+def name_shown(image: Any, user: Any) -> dict[str, str]:
+    """What an editor shows of an image, as options of the operator: of a sequence the file of one frame. user: of the
+    editor, bpy's ImageUser."""
+    if image.source == "SEQUENCE" and shows_file(image):
+        return {"filepath": bpy.path.abspath(image.filepath_from_user(image_user=user), library=image.library)}
+    return {"image_name": image.name}
+
+
 def _draw_image_menu(self: bpy.types.Menu, context: bpy.types.Context) -> None:
-    image = getattr(context.space_data, "image", None)
+    space: Any = context.space_data
+    image = getattr(space, "image", None)
     row = self.layout.row()
     row.enabled = image is not None
     row.operator_context = "INVOKE_DEFAULT"
-    row.operator("near.create_asset_from_image", text="Create Neural Asset").image_name = image.name if image else ""
+    told = row.operator("near.create_asset_from_image", text="Create Neural Asset")
+    for name, value in (name_shown(image, space.image_user) if image else {}).items():
+        setattr(told, name, value)
 
 
 CLASSES = (NEAR_OT_create_asset_from_clipboard,)

@@ -79,9 +79,9 @@ def _write(owner: Any, values: dict[str, Any]) -> None:
 def _tell_dialog(photos: Iterable[Any]) -> None:
     """Has the dialog for several photos, when it opens again, show where these turned out to be taken from."""
     last: Any = bpy.context.window_manager.operator_properties_last("near.create_asset_from_photos")
-    known = {(photo.path, photo.image): photo for photo in photos}
+    known = {(photo.path, photo.image, photo.hints): photo for photo in photos}  # a sheet has several, each in a box
     for row in last.photos if last is not None else ():
-        photo = known.get((row.path, row.image))
+        photo = known.get((row.path, row.image, row.hints))
         if photo is not None and row.view == photo.view:
             row.found = photo.found
             if photo.found == "ANGLES":  # others are as an artist has them, who may have corrected them meanwhile

@@ -317,6 +317,21 @@ def test_angles_that_are_corrected_while_an_asset_is_made_stay():
     last.photos.clear()
 
 
+def test_each_drawing_of_a_sheet_is_told_from_where_it_was_found():
+    last = bpy.context.window_manager.operator_properties_last("near.create_asset_from_photos")
+    told = bpy.data.objects.new("Owner", None).near.origin.photos
+    last.photos.clear()
+    for owner in (told, last.photos):
+        for box in ("left", "right"):
+            photo = owner.add()
+            photo.path, photo.hints = "/sheet.png", box
+    for photo, azimuth in zip(told, (0.1, 0.2)):
+        photo.found, photo.azimuth = "ANGLES", azimuth
+    provenance._tell_dialog(told)
+    assert [photo.azimuth for photo in last.photos] == pytest.approx([0.1, 0.2])
+    last.photos.clear()
+
+
 def test_cameras_tell_the_size_where_the_model_asks_for_them(rows):
     photo = rows.add()
     photo.path, photo.view = "/photo.png", "CAMERA"

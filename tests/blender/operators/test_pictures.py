@@ -102,6 +102,18 @@ def test_a_sequence_is_the_picture_that_it_is_named_after(tmp_path):
     assert pictures.find_file(image.name) == tmp_path / "turn_2.png"
 
 
+def test_an_editor_that_shows_a_sequence_gives_its_frame(tmp_path):
+    for number in (1, 2, 3):
+        image = load(tmp_path / f"turn_{number}.png", np.full((16, 16, 3), 80 * number))
+    user = bpy.data.materials.new("M")
+    user.use_nodes = True
+    user = user.node_tree.nodes.new("ShaderNodeTexImage").image_user
+    user.frame_current = 2
+    assert pictures.name_shown(image, user) == {"image_name": "turn_3.png"}
+    image.source = "SEQUENCE"
+    assert pictures.name_shown(image, user) == {"filepath": str(tmp_path / "turn_2.png")}
+
+
 def test_what_shows_no_one_picture_is_told():
     bpy.data.images.new("Tiles", 16, 16, tiled=True)
     with pytest.raises(errors.NearError, match="Tiles has no picture to read. Choose another one"):
