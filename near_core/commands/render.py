@@ -7,14 +7,17 @@ import re
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from .. import image
 from ..errors import NearError
 from ..scene import PASSES, Instance, Settings, camera, environment
+from ..scene.soundness import is_sound
 from .terminal import Reporter, add_model_arguments, parse_size, read_cameras, require_suffix
 
+BRIGHTEST = 1e6  # radiance of a light that is told
 MAP_SIDE = 8192  # pixels; longer light maps are averaged down
 
 
@@ -88,6 +91,8 @@ def run(args: argparse.Namespace) -> int:
     instances = [Instance(asset.load(path), matrix) for path, matrix in args.asset]
     settings = Settings(quality=args.quality, shading=args.shading, background=args.background, passes=passes,
                         threads=args.threads)
+    _require_sound({"the light": light, "the settings": settings,
+                    **{f"camera {number}": each for number, each in enumerate(frames, 1)}})
     renderer = Engine(args.model, args.device, args.precision)
     for number, view in enumerate(frames, 1):
         out = args.out.with_stem(f"{args.out.stem}_{number:04d}") if args.frames else args.out
@@ -101,6 +106,13 @@ def run(args: argparse.Namespace) -> int:
             report.close(note)
         report.close(f"{out}: {view.width} x {view.height}, {time.monotonic() - start:.2f} s")
     return 0
+
+
+def _require_sound(parts: dict[str, Any]) -> None:
+    """Raises NearError where a number cannot be drawn with, as the worker does of what Blender asks."""
+    for name, part in parts.items():
+        if not is_sound(part):
+            raise NearError(f"Numbers of {name} are none, or too large or too small to draw with.", "Correct them.")
 
 
 def _passes(args: argparse.Namespace) -> tuple[str, ...]:
@@ -128,7 +140,7 @@ def _environment(args: argparse.Namespace) -> environment.Environment:
             color = [float(word) for word in args.env.split(",")]
         except ValueError:
             color = []
-        if len(color) != 3 or not np.isfinite(color).all() or min(color) < 0:
+        if len(color) != 3 or not 0 <= min(color) <= max(color) <= BRIGHTEST:
             raise NearError(f"{args.env!r} is not a colour.", "Give three numbers, e.g. --env 1,1,1.")
         return replace(environment.uniform(tuple(color)), strength=args.env_strength)
     path = Path(args.env)
