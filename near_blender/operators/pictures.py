@@ -110,11 +110,16 @@ def _copy(image: Any, key: str) -> Path:
     return path
 
 
-def name_source(image: Any) -> tuple[str, str]:
+def name_source(image: Any, user: Any = None) -> tuple[str, str]:
     """How the picture of an image is remembered: a file and "", or "" and the name of one that Blender alone has, or
-    shows as no file does."""
-    path = bpy.path.abspath(image.filepath, library=image.library) if image.library else image.filepath
-    return (path, "") if shows_file(image) else ("", image.name)
+    shows as no file does. user: bpy's ImageUser that says which frame of a sequence is shown, else it is the first."""
+    if not shows_file(image):
+        return "", image.name
+    path = image.filepath
+    if user is not None and image.source == "SEQUENCE":
+        frame = image.filepath_from_user(image_user=user)
+        path = bpy.path.relpath(frame) if path.startswith("//") and not image.library else frame
+    return bpy.path.abspath(path, library=image.library) if image.library else path, ""
 
 
 def shows_file(image: Any) -> bool:
@@ -178,14 +183,6 @@ def _is_usual(image: Any, kind: str) -> bool:
     return kind in images.READABLE and (space.is_data or space.name in usual)
 
 
-def name_shown(image: Any, user: Any) -> dict[str, str]:
-    """What an editor shows of an image, as options of the operator: of a sequence the file of one frame. user: of the
-    editor, bpy's ImageUser."""
-    if image.source == "SEQUENCE" and shows_file(image):
-        return {"filepath": bpy.path.abspath(image.filepath_from_user(image_user=user), library=image.library)}
-    return {"image_name": image.name}
-
-
 def _draw_image_menu(self: bpy.types.Menu, context: bpy.types.Context) -> None:
     space: Any = context.space_data
     image = getattr(space, "image", None)
@@ -193,8 +190,8 @@ def _draw_image_menu(self: bpy.types.Menu, context: bpy.types.Context) -> None:
     row.enabled = image is not None
     row.operator_context = "INVOKE_DEFAULT"
     told = row.operator("near.create_asset_from_image", text="Create Neural Asset")
-    for name, value in (name_shown(image, space.image_user) if image else {}).items():
-        setattr(told, name, value)
+    if image is not None:
+        told.filepath, told.image_name = name_source(image, space.image_user)
 
 
 CLASSES = (NEAR_OT_create_asset_from_clipboard,)

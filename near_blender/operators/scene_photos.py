@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,8 @@ def list_image_empties(scene: bpy.types.Scene) -> list[tuple[Source, str, bool]]
         if picture is None or picture.source == "MOVIE":
             continue
         face = ob.matrix_world.to_3x3().col[2].normalized()
-        found.append((name_source(picture), _name_view(face), not ob.show_empty_image_perspective))
+        source = _name_frame(picture, ob.image_user, scene)
+        found.append((source, _name_view(face), not ob.show_empty_image_perspective))
     return found
 
 
@@ -46,9 +48,19 @@ def list_backgrounds(scene: bpy.types.Scene) -> list[tuple[Source, str]]:
         lens: Any = ob.data
         for behind in lens.background_images if ob.type == "CAMERA" and lens.type in _LENSES else ():
             image = behind.image if behind.source == "IMAGE" else None
-            if image is not None and image.source != "MOVIE" and not any(_shows(image, each) for each in made):
-                found.append((name_source(image), ob.name))
+            if image is not None and image.source != "MOVIE":
+                source = _name_frame(image, behind.image_user, scene)
+                if not any(source == (each.path, "") or _shows(image, each) for each in made):
+                    found.append((source, ob.name))
     return found
+
+
+def _name_frame(image: Any, user: Any, scene: bpy.types.Scene) -> Source:
+    """How a picture is remembered that is shown in a scene's current frame, which counts for sequences."""
+    since, count = scene.frame_current - user.frame_start, max(user.frame_duration, 1)
+    user.frame_current = user.frame_offset + 1 + (
+        since % count if user.use_cyclic else min(max(since, 0), count - 1))  # as Blender counts; it is late at times
+    return name_source(image, user)
 
 
 def take_camera(photo: Any, path: Path, scene: bpy.types.Scene) -> cameras.Camera:
@@ -80,7 +92,7 @@ def is_mirrored(photo: Any, path: Path) -> bool:
 def _find_behind(ob: Any, photo: Any) -> Any:
     """The last of a camera's background images that is a photo; None where none is."""
     return next((each for each in reversed(ob.data.background_images)
-                 if each.image is not None and _shows(each.image, photo)), None)
+                 if each.image is not None and _shows(each.image, photo, any_frame=True)), None)
 
 
 def _look_through(lens: Any, matrix: np.ndarray, size: tuple[int, int], quarters: int, behind: Any, render: Any
@@ -120,13 +132,16 @@ def _measure_offset(behind: Any, lens: Any, wide: int, high: int, shape: float) 
     return side * np.array([behind.offset[0] * min(1, aspect), -behind.offset[1] * min(1, aspect) / shape])
 
 
-def _shows(image: Any, photo: Any) -> bool:
-    """Whether an image is a photo, of several or of an asset."""
+def _shows(image: Any, photo: Any, any_frame: bool = False) -> bool:
+    """Whether an image is a photo, of several or of an asset. any_frame: or a sequence of which that is a frame."""
     known = photo_options.find_image(photo)
     if known is not None or not photo.path:
         return image == known
-    path = bpy.path.abspath(image.filepath, library=image.library)
-    return os.path.normpath(path) == os.path.normpath(bpy.path.abspath(photo.path))
+    files = [os.path.normpath(bpy.path.abspath(image.filepath, library=image.library)),
+             os.path.normpath(bpy.path.abspath(photo.path))]
+    if any_frame and image.source == "SEQUENCE":
+        files = [re.sub(r"\d+(?=\D*$)", "", os.path.splitext(file)[0]) for file in files]
+    return files[0] == files[1]
 
 
 def _name_view(face) -> str:

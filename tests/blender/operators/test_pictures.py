@@ -10,9 +10,11 @@ from asking import full_disk
 from PIL import Image
 
 from near_blender import payload, photo_options
-from near_blender.operators import pictures, provenance
+from near_blender.operators import pictures, provenance, scene_photos
 from near_core import errors
 from near_core import image as images
+from tests.blender.operators.test_photos import save_egg
+from tests.blender.operators.test_scene_photos import add_camera, add_empty, add_row, project, show_behind
 
 
 def paint(name: str, is_float: bool = False) -> bpy.types.Image:
@@ -109,9 +111,33 @@ def test_an_editor_that_shows_a_sequence_gives_its_frame(tmp_path):
     user.use_nodes = True
     user = user.node_tree.nodes.new("ShaderNodeTexImage").image_user
     user.frame_current = 2
-    assert pictures.name_shown(image, user) == {"image_name": "turn_3.png"}
+    assert pictures.name_source(image, user) == (str(tmp_path / "turn_3.png"), "")
     image.source = "SEQUENCE"
-    assert pictures.name_shown(image, user) == {"filepath": str(tmp_path / "turn_2.png")}
+    assert pictures.name_source(image, user) == (str(tmp_path / "turn_2.png"), "")
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "turn.blend"))
+    image.filepath = "//turn_3.png"
+    assert pictures.name_source(image, user) == ("//turn_2.png", "")
+
+
+@pytest.mark.parametrize("at, frame", [(1, 1), (2, 2), (9, 3)])
+def test_what_a_sequence_shows_in_the_current_frame_is_the_photo(tmp_path, at, frame):
+    """As a solved camera is where it is in that frame; how the sequence is moved behind it counts."""
+    files, scene = [save_egg(tmp_path / f"walk_{number}.png") for number in (1, 2, 3)], bpy.context.scene
+    ob = add_camera("Solved", (3, -4, 2), (1, 1, 0.5))
+    show_behind(ob, files[0])
+    behind = ob.data.background_images[0]
+    behind.image.source = "SEQUENCE"
+    add_empty(behind.image)
+    for user in (behind.image_user, bpy.data.objects["Reference"].image_user):
+        user.frame_start, user.frame_duration = 1, 3
+    scene.frame_set(at)
+    path = files[frame - 1]
+    assert scene_photos.list_backgrounds(scene) == [((path, ""), "Solved")]
+    assert scene_photos.list_image_empties(scene)[0][0] == (path, "")
+    told = add_row(bpy.data.objects.new("Owner", None), path, ob)
+    before = project(scene_photos.take_camera(told, path, scene), (0.4, 1.6, 0.1))
+    behind.offset = (0.25, 0)
+    assert project(scene_photos.take_camera(told, path, scene), (0.4, 1.6, 0.1))[0] < before[0] - 1
 
 
 def test_what_shows_no_one_picture_is_told():
