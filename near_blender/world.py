@@ -31,7 +31,6 @@ _QUICK = 256  # pixels across an image of which light is made at once
 _LARGE_FILE = 2_000_000  # bytes of an image file that Blender opens in a tenth of a second
 _WIDEST_COPY = 4096  # pixels across an open image that is copied in that time
 _LINEAR = ("Linear Rec.709", "Linear Rec.2020", "ACEScg", "Linear", "Linear BT.709", "Non-Color", "scene_linear")
-_BRIGHTEST_BAKE = 1e9  # a sky's sun has about a million
 _SUN = 20  # times the mean of a map
 _SUN_SAMPLES = 64  # per pixel of the sun's disc: one can miss it
 
@@ -149,7 +148,8 @@ def read_by_hand(world: Any) -> WorldLight | LightReading | None:
     kept = read(image, int(world.near.resolution), world.name)
     if not isinstance(kept, WorldLight):
         return kept
-    around, behind = (sky and sky.turn(rotation, max(strength, 0.0)) for sky in (kept.environment, kept.backdrop))
+    around, behind = (sky and sky.turn(rotation, sky.strength * max(strength, 0.0))
+                      for sky in (kept.environment, kept.backdrop))
     return WorldLight(around, behind)
 
 
@@ -217,25 +217,19 @@ def _plan_light(image: Any, read: Callable[[], np.ndarray], width: int) -> Calla
 
     def make() -> WorldLight:
         table = read()[::-1]
-        _clean(table, environment.MAX_RADIANCE)
+        environment.clean(table)
         rgb = table[..., :3] if table.shape[2] >= 3 else np.repeat(table[..., :1], 3, 2)
         rgb = _reduced(rgb, _WIDEST)
         return _make_light(colorspace.to_rec709(rgb, space) if is_color else rgb, width)
     return make
 
 
-def _clean(values: np.ndarray, most: float) -> None:
-    """Makes radiance finite and 0..most, in place: pictures can be gigabytes."""
-    np.nan_to_num(values, copy=False, nan=0.0, posinf=most, neginf=0.0)
-    np.clip(values, 0, most, out=values)
-
-
 def _make_light(seen: np.ndarray, width: int, lighting: np.ndarray | None = None) -> WorldLight:
     """The light of a map (H, W, 3) that is seen; lights by it, at most `width` pixels wide, or by a map of its own."""
-    backdrop = _scaled(seen)
+    backdrop = environment.take_map(seen)
     if lighting is None and seen.shape[1] <= width:
         return WorldLight(backdrop)
-    return WorldLight(_scaled(_reduced(seen if lighting is None else lighting, width)), backdrop)
+    return WorldLight(environment.take_map(_reduced(seen if lighting is None else lighting, width)), backdrop)
 
 
 def _reduced(rgb: np.ndarray, width: int) -> np.ndarray:
@@ -372,18 +366,12 @@ class WorldBake(LightReading):
             raise errors.NearError("The World {name} could not be baked ({reason}).", _ADVICE, name=self.name,
                                    reason=error) from error
         for rgb in maps.values():
-            _clean(rgb, _BRIGHTEST_BAKE)
+            environment.clean(rgb)
         return _make_light(maps["seen"], self._width, maps.get("lighting"))
 
     def stop(self) -> None:
         """Gives it up."""
         self._job.cancel()
-
-
-def _scaled(rgb: np.ndarray) -> Environment:
-    """A baked map of any brightness: a sky's sun is far brighter than the brightest pixel that a light map may hold."""
-    scale = max(1.0, float(rgb.max()) / environment.MAX_RADIANCE)
-    return Environment(environment.sanitize(rgb / np.float32(scale)), strength=scale)
 
 
 _NO_ROOM = "Free space in the folder for temporary files, or name another in TMPDIR."

@@ -144,5 +144,5 @@ def _environment(args: argparse.Namespace) -> environment.Environment:
             raise NearError(f"{args.env!r} is not a colour.", "Give three numbers, e.g. --env 1,1,1.")
         return replace(environment.uniform(tuple(color)), strength=args.env_strength)
     path = Path(args.env)
-    light = environment.sanitize(image.read(path, max_side=MAP_SIDE), path.name)
-    return environment.Environment(light, environment.turn_z(args.env_rotation), args.env_strength)
+    light = environment.take_map(image.read(path, max_side=MAP_SIDE), path.name)
+    return light.turn(environment.turn_z(args.env_rotation), light.strength * args.env_strength)

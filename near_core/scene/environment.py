@@ -12,7 +12,8 @@ import numpy as np
 from .._kernels import ggx
 from ..errors import Message, NearError
 
-MAX_RADIANCE = float(np.finfo(np.float16).max)  # 65,504; anything brighter is clipped to it
+MAX_RADIANCE = float(np.finfo(np.float16).max)  # 65,504, of a map at strength 1
+BRIGHTEST = 1e9  # of a file's or a World's; a sky's sun has about a million, and anything brighter is clipped to it
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,9 +62,26 @@ def uniform(color: tuple[float, float, float]) -> Environment:
     return Environment(np.broadcast_to(np.asarray(color, np.float32), (16, 32, 3)).copy())
 
 
-def sanitize(map: np.ndarray, what: str = Message("The environment map")) -> np.ndarray:
-    """A map (H, W, 3) that is safe to light with: finite, not negative, at most MAX_RADIANCE. (H, W, 3) float32."""
+def sanitize(map: np.ndarray, what: str = Message("The environment map"), most: float = MAX_RADIANCE) -> np.ndarray:
+    """A map (H, W, 3) that is safe to light with: finite, not negative, at most `most`. (H, W, 3) float32."""
     if map.ndim != 3 or map.shape[2] < 3 or min(map.shape[:2]) < 1:
         raise NearError("{what} is not a colour picture.", "Choose an equirectangular .exr or .hdr file.", what=what)
-    rgb = np.ascontiguousarray(map[..., :3], np.float32)
-    return np.clip(np.nan_to_num(rgb, nan=0.0, posinf=MAX_RADIANCE, neginf=0.0), 0, MAX_RADIANCE)
+    rgb = np.array(map[..., :3], np.float32, order="C")
+    clean(rgb, most)
+    return rgb
+
+
+def clean(values: np.ndarray, most: float = BRIGHTEST) -> None:
+    """Makes radiance finite and 0..most, in place: pictures can be gigabytes. Half floats overflow to infinity."""
+    np.nan_to_num(values, copy=False, nan=0.0, posinf=MAX_RADIANCE, neginf=0.0)
+    np.clip(values, 0, most, out=values)
+
+
+def take_map(map: np.ndarray, what: str = Message("The environment map")) -> Environment:
+    """A map (H, W, 3) of any brightness as light: what is above MAX_RADIANCE goes into the strength."""
+    rgb = sanitize(map, what, BRIGHTEST)
+    scale = max(1.0, float(rgb.max()) / MAX_RADIANCE)
+    if scale > 1:
+        rgb /= np.float32(scale)
+        np.minimum(rgb, np.float32(MAX_RADIANCE), out=rgb)
+    return Environment(rgb, strength=scale)

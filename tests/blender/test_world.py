@@ -363,6 +363,7 @@ def test_wild_values_and_tiny_images_give_a_sensible_picture(scene, ball, tmp_pa
     pixels[3, 4], pixels[5, 6], pixels[7, 8] = np.nan, 1e9, -1e9
     set_pixels(scene, pixels)
     assert np.isfinite(stage.render(scene, tmp_path)["Combined"]).all()
+    assert read().environment.look_up(texel_directions(32)).max() == pytest.approx(1e9, rel=0.01)  # as Cycles has it
     set_pixels(scene, np.full((1, 1, 4), 0.5, np.float32))
     assert np.allclose(stage.render(scene, tmp_path)["Combined"][0, 0], (0.5, 0.5, 0.5, 1))
 

@@ -34,3 +34,12 @@ def test_maps_become_finite_and_bounded():
     for wrong in (np.zeros((4, 4)), np.zeros((4, 4, 1)), np.zeros((0, 4, 3))):
         with pytest.raises(NearError, match="The sky"):
             environments.sanitize(wrong, "The sky")
+
+
+def test_a_map_of_any_brightness_keeps_its_light():
+    raw = np.float32([[[3e5, 5, np.inf], [0.5, 2, 1]]])
+    light = environments.take_map(raw)
+    assert light.map.max() <= environments.MAX_RADIANCE and light.strength > 4
+    np.testing.assert_allclose(light.map * light.strength, [[[3e5, 5, 65504], [0.5, 2, 1]]], rtol=1e-5)
+    dim = environments.take_map(np.full((2, 4, 3), 7, np.float32))
+    assert dim.strength == 1 and (dim.map == 7).all()
