@@ -9,7 +9,7 @@ import sys
 
 from .. import __version__
 from ..errors import Cancelled, NearError
-from .terminal import FAILED, INTERRUPTED, Parser, describe_failure, name_missing_package, tell
+from .terminal import FAILED, INTERRUPTED, Parser, describe_failure, name_missing_package, stopped, tell
 
 PROGRAM = "python -m near_core"
 
@@ -40,15 +40,21 @@ def main(argv: list[str] | None = None) -> int:
         command.add_arguments(parser)
         return command.run(parser.parse_args(argv[1:]))
     except (KeyboardInterrupt, Cancelled):
-        tell("near_core: stopped.")
-        return INTERRUPTED
+        return _say_stopped()
     except BrokenPipeError:
         return FAILED
     except Exception as error:
+        if stopped.is_set():
+            return _say_stopped()
         if os.environ.get("NEAR_DEBUG") and not isinstance(error, NearError):
             raise
         tell(f"near_core: {describe_failure(error)}")
         return FAILED
+
+
+def _say_stopped() -> int:
+    tell("near_core: stopped.")
+    return INTERRUPTED
 
 
 def _show_overview(argv: list[str]) -> int:

@@ -8,6 +8,7 @@ import math
 import os
 import re
 import sys
+import threading
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from ..errors import NearError, to_line
 from ..scene import camera
 
 FAILED, INTERRUPTED = 2, 130
+stopped = threading.Event()  # a library that is interrupted while it is loaded says something else
 AS_DESCRIBED = "Compare it with docs/formats.md."
 
 
@@ -73,6 +75,12 @@ def take_streams() -> None:
             setattr(sys, name, open(os.devnull, mode))
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def stop(*_) -> None:
+    """What a signal does that ends the command. Raises KeyboardInterrupt."""
+    stopped.set()
+    raise KeyboardInterrupt
 
 
 def answer(text: str) -> None:

@@ -63,7 +63,8 @@ def test_what_a_command_started_ends_with_it(ball, tmp_path, by):
                                preexec_fn=lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL))
     assert blender.stderr.readline()  # the child has begun
     blender.send_signal(by)
-    assert blender.stderr.read().endswith("near_core: stopped.\n")  # until it has ended, too
+    said = blender.stderr.read()  # until the child has ended, too
+    assert said.endswith("near_core: stopped.\n"), said
     assert [path.name for path in tmp_path.iterdir()] == ["ball.near"]
 
 

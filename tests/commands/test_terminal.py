@@ -1,16 +1,20 @@
 """Whom the command line speaks to, and who ends it: closed, full and foreign streams, signals, a folder that is
 gone."""
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from near_core import asset, image
+from near_core.commands import cli, info, terminal
+from near_core.errors import NearError
 from tests.random_assets import some_asset
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -82,6 +86,33 @@ def test_who_is_ended_leaves_no_file(folder, number):
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130 and errors.endswith("near_core: stopped.\n") and "Traceback" not in errors
     assert [path.name for path in folder.iterdir()] == ["a.near"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_who_is_ended_while_it_loads_says_so_in_a_line(folder, number):
+    """From the first line of ours on; before it is Python's own start."""
+    script = ("import os, runpy, signal, sys\nsys.argv = ['near_core', 'info']\n"
+              "sys.setprofile(lambda frame, event, _: event == 'call' and frame.f_code.co_filename.endswith('cli.py')\n"
+              "               and os.kill(os.getpid(), int(os.environ['NUMBER'])))\n"
+              "runpy.run_module('near_core', run_name='__main__')")
+    done = subprocess.run([sys.executable, "-c", script], cwd=folder, capture_output=True, text=True,
+                          env={**os.environ, "PYTHONPATH": str(ROOT), "NUMBER": str(int(number))},
+                          preexec_fn=lambda: signal.signal(number, signal.default_int_handler))
+    assert (done.returncode, done.stderr) == (130, "near_core: stopped.\n")
+
+
+def test_what_a_library_makes_of_being_ended_is_not_said(monkeypatch, capsys):
+    """onnxruntime, interrupted while it is loaded, says that it cannot be."""
+    def run(_):
+        with contextlib.suppress(KeyboardInterrupt):
+            terminal.stop()
+        raise NearError("onnxruntime is not there.", "Reinstall the add-on.")
+
+    monkeypatch.setattr(info, "run", run)
+    monkeypatch.setattr(terminal, "stopped", threading.Event())
+    monkeypatch.setattr(cli, "stopped", terminal.stopped)
+    assert cli.main(["info"]) == 130
+    assert capsys.readouterr().err == "near_core: stopped.\n"
 
 
 def test_nohup_is_heeded(folder):
