@@ -93,9 +93,9 @@ class MetPoints:
     """K points on the surface of an asset, normals on the side that is seen; their area counts for nothing. view:
     (K, 3) float32 unit, asset frame. told: (K, C) float32, what the surfels around say, as Told.values. size: (K,)
     float32, a pixel's edge at each, asset units. find_feet: finds where they touch the skin. fewer: (K,) uint8, how
-    many times their rays are halved. lead: (K,) int, the point that speaks for each where several lie side by side on
-    one surface, else itself; None where each speaks for itself. pattern: (K,) int, which of spots.PATTERNS each one's
-    rays have, None: the first."""
+    many times their rays are halved. alike: (K,) bool, which mirror what the point does that speaks for them. lead:
+    (K,) int, that point, where several lie side by side on one surface, else itself; None where each speaks for itself.
+    pattern: (K,) int, which of spots.PATTERNS each one's rays have, None: the first."""
 
     points: Surfels
     view: np.ndarray
@@ -103,6 +103,7 @@ class MetPoints:
     size: np.ndarray
     find_feet: Callable[[], Feet]
     fewer: np.ndarray
+    alike: np.ndarray
     lead: np.ndarray | None = None
     pattern: np.ndarray | None = None
 
@@ -124,24 +125,26 @@ def meet(lit: LitSurface, around: Told, points: Surfels, view: np.ndarray, size:
     if cut:
         facing = np.einsum("kc,kc->k", points.normal, blend(features=lit.transport.surfels.normal))
         told[facing <= 0] = 0
-    return MetPoints(points, view, told, size, find_feet, _spare_rays(points, view, config), lead, pattern)
+    return MetPoints(points, view, told, size, find_feet, _spare_rays(points, view, config),
+                     _find_alike(points, lead, config), lead, pattern)
 
 
 def _spare_rays(points: Surfels, view: np.ndarray, config: TransportConfig) -> np.ndarray:
     """How many times the rays of points are halved, (K,) uint8: by what these mirror by Schlick's formula; once at most
     where it is so sharp that nothing averages their noise."""
     cosine = np.clip(np.einsum("kc,kc->k", points.shading_normal, view), 0, 1)
-    own = principled.F0_DIELECTRIC + points.metallic * (points.base_color.max(1) - principled.F0_DIELECTRIC)
-    mirrored, made = own + (1 - own) * (1 - cosine) ** 5, np.zeros(len(points), np.uint8)
+    brightest = np.maximum(np.maximum(*points.base_color.T[:2]), points.base_color[:, 2])
+    own = principled.F0_DIELECTRIC + points.metallic * (brightest - principled.F0_DIELECTRIC)
+    grazing = np.square(1 - cosine)  # numpy's power is slow
+    mirrored, made = own + (1 - own) * grazing * grazing * (1 - cosine), np.zeros(len(points), np.uint8)
     for share in config.faint_shares:
         made += mirrored < share
     return np.where(points.roughness > config.narrow_roughness, made, np.minimum(made, 1))
 
 
-def _find_alike(met: MetPoints, config: TransportConfig) -> np.ndarray:
+def _find_alike(points: Surfels, lead: np.ndarray | None, config: TransportConfig) -> np.ndarray:
     """Points that another one speaks for, whose lobe is wide, too, and turned to nearly the same, (K,) bool: what one
     of them mirrors is what the other does."""
-    points, lead = met.points, met.lead
     if lead is None:
         return np.zeros(len(points), bool)
     wide = points.roughness >= config.narrow_roughness + 0.5 * config.narrow_fade
@@ -168,7 +171,7 @@ def mirror_asset(lit: LitSurface, met: MetPoints, key: np.ndarray) -> np.ndarray
     """
     config, fewer = lit.transport.config, _halve(met, lit.transport.config)
     dull = (met.size < config.finest_pixel * CELL) & (met.points.metallic < config.dull_metallic)
-    follows = dull & _find_alike(met, config) if dull.any() else dull
+    follows = dull & met.alike
     if not follows.any():
         return _trace_asset(lit, met.points, met.view, key, fewer)
     leads = np.zeros(len(dull), bool)
@@ -301,17 +304,16 @@ def _reflect_map(lit: LitSurface, met: MetPoints, arrives: np.ndarray) -> tuple[
     rays = config.point_rays if light.near is None else config.probe_rays
     key = np.full(count, config.even_key, np.int32)  # the same rays for all points: no noise between neighbours
     fewer = np.minimum(met.fewer, config.open_halvings if light.near is None else 0)  # probes have few already
-    alike = _find_alike(met, config)
     for share, layer in ((1 - wide, light.choose("whole", lit.matrix)), (wide, light.choose("base", lit.matrix))):
-        rows = pick_rows((share > 0) & ~alike)
+        rows = pick_rows((share > 0) & ~met.alike)
         part, towards = points.take(rows), np.ascontiguousarray(view[rows])
         if not len(part):
             continue
         opened[rows] += share[rows, None, None] * specular.reflect(
             layer.far, part.normal, towards, part.shading_normal, part.roughness, key[rows], turn, around=layer.around,
             origin=part.position, rays=rays, fewer=fewer[rows], threads=1)
-    if alike.any():
-        opened[alike] = opened[met.lead[alike]]
+    if met.alike.any():
+        opened[met.alike] = opened[met.lead[met.alike]]
     rows = pick_rows(wide > 0)
     if arrives.shape[1] and len(part := points.take(rows)):
         towards = np.ascontiguousarray(view[rows])
