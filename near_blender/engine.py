@@ -157,7 +157,8 @@ class NearRenderEngine(bpy.types.RenderEngine):
         if jobs:
             drawn = [answer["passes"] for answer in self._wait_for(jobs, 0.8, 1.0)]
             front, cut = around.take_front(drawn, behind, wanted, ranks)
-        return composite.compose(made, behind, front, held, cut, camera.measure_pixel(made["Depth"][..., 0]))
+        pixel = camera.measure_pixel(made["Depth"][..., 0])
+        return composite.compose(made, behind, front, held, cut, pixel, blurred=bool(blur))
 
     def _describe_view(self, depsgraph: bpy.types.Depsgraph, view: str, motion: exposure.Motion | None
                        ) -> dict[str, Any]:

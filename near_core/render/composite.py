@@ -14,6 +14,8 @@ RANKED = "Cryptomatte"  # (H, W, 2 R): R pairs of id and coverage, the greatest 
 BAND = 16  # rows that a sky is put behind at once: what they need stays in a core's cache
 LEAST_COVERAGE = 1e-4  # of a pixel: what covers less gets no rank
 SOLID = 0.98  # of a pixel: what covers more lets nothing shine through
+HOLE_EDGE = 2  # pixels by which assets are cut out larger than they are
+GRAIN = 0.06  # of a blurred asset that something seems to hide, below which this is the noise of few samples
 RIM = 12.0  # pixels before an asset that may be cut away with it
 
 
@@ -48,8 +50,8 @@ def put_sky_behind(combined: np.ndarray, environment: Environment, camera: Camer
 
 
 def compose(assets: dict[str, np.ndarray], ordinary: dict[str, np.ndarray], front: dict[str, np.ndarray] | None = None,
-            held: np.ndarray | float = 0.0, cut: np.ndarray | float = 0.0, pixel: np.ndarray | float = 0.0
-            ) -> dict[str, np.ndarray]:
+            held: np.ndarray | float = 0.0, cut: np.ndarray | float = 0.0, pixel: np.ndarray | float = 0.0,
+            blurred: bool = False) -> dict[str, np.ndarray]:
     """Assets among ordinary things: front + (1 - front's alpha) assets + (1 - assets' alpha) (ordinary - front).
 
     Where `front` shows something it covers the assets; what is left of `ordinary` without it is what lies behind them.
@@ -61,30 +63,48 @@ def compose(assets: dict[str, np.ndarray], ordinary: dict[str, np.ndarray], fron
     nothing is (not divided by alpha); their Combined alpha is 1 where a sky is seen, and Depth 0 there. Each (H, W, n)
     float32. All may hold NEAREST and RANKED. held: (H, W, 1), how much of the assets' alpha is a hole in the picture.
     cut: (H, W, 1), how much of a pixel holes in front of the assets cover. pixel: metres that a pixel is wide at the
-    assets, (H, W) or one for all; with 0 nothing sinks into anything. Returns the passes of `ordinary`.
+    assets, (H, W) or one for all; with 0 nothing sinks into anything. blurred: whether assets are blurred: where they
+    are in a pixel for a part of the time, `front` also has what is seen while they are elsewhere. Returns the passes of
+    `ordinary`.
     """
     if front is not None and np.any(pixel):
         seen = _find_seen(assets, ordinary, front, pixel)
         assets, held = _fade(assets, seen), held * seen
-    alpha = assets["Combined"][..., 3:]
-    free = np.ones_like(alpha) if front is None else 1 - front["Combined"][..., 3:] - cut
-    made = {}
+    alpha = hiding = assets["Combined"][..., 3:]
+    free = np.ones_like(alpha) if front is None else 1 - front["Combined"][..., 3:]
+    if front is not None and blurred:
+        free, hiding = _follow_blur(alpha, free)
+    free, made = free - cut, {}
     for name in ordinary:
         before = None if front is None else front[name]
         if name in NEAREST:
             made[name] = _choose(name, assets, ordinary, front)
         elif name == RANKED:
-            made[name] = _rank(assets[name], ordinary[name], before, alpha, free)
+            made[name] = _rank(assets[name], ordinary[name], before, hiding, free)
         else:
             own = assets[name] * (free if name in LIGHT else free * alpha) if name in assets else 0
-            made[name] = own + _lie_around(ordinary[name], before, alpha)
+            made[name] = own + _lie_around(ordinary[name], before, hiding)
     made["Combined"][..., 3:] -= free * held
-    covered = free * alpha + _lie_around(_cover(ordinary), None if front is None else _cover(front), alpha)
+    covered = free * alpha + _lie_around(_cover(ordinary), None if front is None else _cover(front), hiding)
     for name in set(made) - {*LIGHT, RANKED, *NEAREST}:
         made[name] /= np.where(covered > 1e-4, covered, 1)
     if "Normal" in made:
         made["Normal"] = unit(made["Normal"])
     return made
+
+
+def _follow_blur(alpha: np.ndarray, open_: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How much of blurred assets nothing is in front of while they are in a pixel, and how much of what is neither in
+    front nor beside them they hide. alpha: theirs; open_: what `front` leaves open. All (H, W, 1)."""
+    there = np.maximum(filters.local_maximum(alpha[..., 0], HOLE_EDGE)[..., None], 1e-6)
+    before = there - open_
+    sure = np.clip(_smooth(before / there) / GRAIN - 1, 0, 1)
+    seen = 1 - sure * np.clip(before / there, 0, 1)
+    return seen, np.clip(seen * alpha / np.maximum(_smooth(open_), 1e-6), 0, 1)
+
+
+def _smooth(values: np.ndarray) -> np.ndarray:
+    return filters.blur_box(values[..., 0], HOLE_EDGE)[..., None]
 
 
 def _find_seen(assets: dict[str, np.ndarray], ordinary: dict[str, np.ndarray], front: dict[str, np.ndarray],

@@ -53,9 +53,9 @@ class SplattingConfig:
         (0.0625, 0.0625), (0.1875, -0.3125), (0.3125, -0.0625), (0.4375, 0.3125))
     least_blur: float = 0.25  # pixels that something is displaced by, from which a picture is not drawn sharp
     moments_per_pixel: float = 0.75  # sharp pictures of a blurred one, for every pixel of the greatest displacement
-    least_moments: int = 8  # of them
+    least_moments: int = 24  # of them
     draft_moments: int = 8  # at most, while something moves or in drafts
-    final_moments: int = 14  # at most
+    final_moments: int = 64  # at most
     same_point: float = 0.5  # cells: points of a skin that lie no further apart in depth look the same
     skin_layers: int = 8  # transparent ones that are looked through
     skin_faint: float = 0.02  # 0..1: what goes through a sample and is not followed

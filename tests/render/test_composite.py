@@ -32,7 +32,7 @@ def test_a_sky_shows_where_the_picture_is_open():
 # A pixel as 400 samples: a fence in front, an asset, a wall behind, then sky. Every picture is a mean over samples, so
 # what compose makes of the pictures can be compared with the mean over the samples of what is first along each.
 ROWS = {"fence": (2.0, (0.9, 0.1, 0.1), 7), "asset": (3.0, (0.1, 0.9, 0.1), 5), "wall": (4.0, (0.1, 0.1, 0.9), 9),
-        "sky": (0.0, (0.5, 0.5, 0.5), 0)}
+        "wall in shadow": (4.0, (0, 0, 0.3), 9), "sky": (0.0, (0.5, 0.5, 0.5), 0)}
 
 
 def layer_picture(first: list[str], transparent: bool) -> dict[str, np.ndarray]:
@@ -111,3 +111,24 @@ def test_what_has_sunk_into_the_ground_is_hidden_up_to_the_line_of_contact(slope
     shadow = ground | {"Combined": np.float32([0, 0, 0, 0.6]) * white}
     caught = compose(assets, shadow, {name: 0 * values for name, values in shadow.items()}, pixel=0.1)["Combined"]
     np.testing.assert_array_equal(caught[:34], red[:34])
+
+
+@pytest.mark.parametrize("behind", ["wall", "sky"])
+@pytest.mark.parametrize("fence,asset", [(0, 0.5), (1, 0.5), (0.4, 0.5), (0.4, 0.2), (0, 1), (0.3, 1)])
+def test_a_blurred_asset_covers_what_is_behind_it_as_long_as_it_is_there(fence, asset, behind):
+    """Its shadow goes with it: beside it the wall is seen without."""
+    grid = np.arange(20) / 20
+    before, there = np.repeat(grid < fence, 20), np.tile(grid < asset, 20)
+    shadowed = [behind + " in shadow" if each and behind == "wall" else behind for each in there]
+    ordinary = ["fence" if first else second for first, second in zip(before, shadowed)]
+    everything = [("fence" if first else "asset" if there[k] else behind) for k, first in enumerate(before)]
+    # of a sky nothing is drawn in front
+    front = ["fence" if before[k] else "" if there[k] or behind == "sky" else behind for k in range(400)]
+    alone = layer_picture(["asset" if each else "sky" for each in there], True)
+    made = compose(alone, layer_picture(ordinary, False), layer_picture(front, True), blurred=True)
+    want = layer_picture(everything, False)
+    off = 0.13 if behind == "sky" and 0 < fence and asset < 1 else 1e-5  # which of the sky is beside is not known
+    np.testing.assert_allclose(made["Combined"], want["Combined"], atol=off)
+    if behind == "wall":
+        np.testing.assert_allclose(np.sort(made["Cryptomatte"][0, 0, 1::2]), np.sort(want["Cryptomatte"][0, 0, 1::2]),
+                                   atol=0.11)

@@ -150,3 +150,13 @@ def test_what_has_no_size_for_a_moment_is_not_seen_then(renderer, box):
     shutter = Shutter([near] * 3, np.array([[none], [none], [stand()]]))
     made = renderer.render([Instance(box, stand())], near, SKY, SETTINGS, shutter=shutter)["Combined"]
     assert np.isfinite(made).all() and 0.1 < made[48, 48, 3] < 0.9
+
+
+def test_fast_things_leave_no_row_of_ghosts(renderer, box):
+    """Neither along their way nor out of focus: no step of what they cover is one of a few copies."""
+    shutter = Shutter([VIEW] * 2, np.array([[stand(-0.4)], [stand(0.4)]]))
+    moved = renderer.render([Instance(box, stand())], VIEW, SKY, SETTINGS, shutter=shutter)
+    unsharp = renderer.render([Instance(box, stand())], VIEW, SKY, SETTINGS, lens=Lens(0.4, 1.0))
+    for made in (moved, unsharp):
+        row = made["Combined"][VIEW.height // 2, :, 3]
+        assert row.max() > 0.2 and np.abs(np.diff(row)).max() < 0.05
