@@ -13,7 +13,7 @@ from ..image import srgb_encode
 from .surfels import CELL, SURFEL_RESOLUTION, Surfels
 from .texels import Texels
 
-LEVELS = 5  # grids of 128, 64, 32, 16 and 8 cells
+LEVELS = 7  # grids of 128, 64, 32, 16, 8, 4 and 2 cells
 SIDES = 6  # a cell's surfels are merged by the side of a cube that they face
 _ROWS, _COLUMNS = np.triu_indices(3)
 _FAR, _STRIDES = 2 ** 18, np.array([2 ** 38, 2 ** 19, 1])  # cells along an axis become one number

@@ -16,7 +16,7 @@ LEAST_COVERAGE = 1e-4  # of a pixel: what covers less gets no rank
 SOLID = 0.98  # of a pixel: what covers more lets nothing shine through
 HOLE_EDGE = 2  # pixels by which assets are cut out larger than they are
 GRAIN = 0.06  # of a blurred asset that something seems to hide, below which this is the noise of few samples
-RIM = 12.0  # pixels before an asset that may be cut away with it
+RIM = 32.0  # pixels before an asset that may be cut away with it
 
 
 def merge(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -68,7 +68,7 @@ def compose(assets: dict[str, np.ndarray], ordinary: dict[str, np.ndarray], fron
     `ordinary`.
     """
     if front is not None and np.any(pixel):
-        seen = _find_seen(assets, ordinary, front, pixel)
+        seen = _find_seen(assets, ordinary, front, pixel, blurred)
         assets, held = _fade(assets, seen), held * seen
     alpha = hiding = assets["Combined"][..., 3:]
     free = np.ones_like(alpha) if front is None else 1 - front["Combined"][..., 3:]
@@ -108,18 +108,24 @@ def _smooth(values: np.ndarray) -> np.ndarray:
 
 
 def _find_seen(assets: dict[str, np.ndarray], ordinary: dict[str, np.ndarray], front: dict[str, np.ndarray],
-               pixel: np.ndarray | float) -> np.ndarray:
+               pixel: np.ndarray | float, blurred: bool) -> np.ndarray:
     """How much of the assets has not sunk into what is ordinary, (H, W, 1): a wall, the ground around a foot.
 
     Assets are cut out of `front` a little larger than they are, and with them the rim of what they stick in. Where this
-    left nothing, the depths of both say where the line of contact runs. A shadow catcher hides nothing.
+    left nothing, or only a part of what is no thin thing, the depths of both say where the line of contact runs. A
+    shadow catcher hides nothing, and what is blurred does so only where the asset covers all.
     """
-    ahead = (assets["Depth"] - ordinary["Depth"])[..., 0]  # metres
-    solid = np.minimum(assets["Combined"][..., 3], ordinary["Combined"][..., 3]) > SOLID
-    inside = solid & (ordinary["Depth"][..., 0] > 0)
+    depth, alpha = ordinary["Depth"][..., 0], assets["Combined"][..., 3]
+    ahead, gone = assets["Depth"][..., 0] - depth, 1 - front["Combined"][..., 3]  # metres
+    solid = (ordinary["Combined"][..., 3] > SOLID) & (depth > 0)
+    inside = solid & (alpha > (SOLID if blurred else 1 - SOLID))
     near = inside & (ahead < RIM * pixel)
-    seen = np.clip(0.5 - ahead / np.maximum(_measure_slope(np.where(inside, ahead, np.nan)), 1e-9), 0, 1)
-    rim = near & (front["Combined"][..., 3] < 1 - SOLID) & (seen < 1)
+    # of a pixel in whose middle the line runs a half is hidden, but none where the asset covers no more than the other
+    slope = np.maximum(_measure_slope(np.where(inside, ahead, np.nan)), 1e-9)
+    seen = np.clip(1.5 - alpha - ahead / slope, 0, 1)
+    rim = near & (seen < 1) & (gone > SOLID)
+    if not blurred:
+        rim |= near & (seen < 1) & (gone > 1 - SOLID) & (_measure_bend(depth) < pixel)
     for _ in range(2):  # where the cut ends, the rim is there in part
         rim = near & (filters.local_minimum(~rim * 1.0) < 1)
     return np.where(rim, seen, 1)[..., None].astype(np.float32)
@@ -132,6 +138,14 @@ def _measure_slope(values: np.ndarray) -> np.ndarray:
         step = np.abs(np.diff(values, axis=axis, prepend=np.nan, append=np.nan))
         slopes.append(np.nan_to_num(np.fmin(*(np.take(step, range(k, k + values.shape[axis]), axis) for k in (0, 1)))))
     return np.hypot(*slopes)
+
+
+def _measure_bend(depth: np.ndarray) -> np.ndarray:
+    """By how much depths (H, W) change more from a pixel to the next than from the one before: not on a plane, but
+    where a thin thing is before something else."""
+    padded = np.pad(depth, 1, mode="edge")
+    across = padded[1:-1, 2:] + padded[1:-1, :-2] - 2 * depth
+    return np.maximum(np.abs(across), np.abs(padded[2:, 1:-1] + padded[:-2, 1:-1] - 2 * depth))
 
 
 def _fade(assets: dict[str, np.ndarray], seen: np.ndarray) -> dict[str, np.ndarray]:

@@ -29,6 +29,8 @@ class SplattingConfig:
     least_cells: float = 26.0  # across an asset, that are left where coarser ones would save time: 32 of level 2
     few_surfels: float = 4e4  # in a picture, by which those of all assets are then too many
     fade: float = 0.3  # levels, powers of two in size: how far one level fades into the next
+    late_level: int = 5  # from which levels come later, by powers of two in size: of a few pixels alone, outlines swell
+    late: float = 2.2
     draft_samples: int = 1  # per pixel
     final_samples: int = 4  # per pixel, on a turned grid
     fine_times: int = 2  # times as wide and high as the picture splats are drawn where they are small

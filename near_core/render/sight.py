@@ -179,6 +179,8 @@ def choose_levels(pixels: float, widest: float, config: SplattingConfig = Splatt
     Just past the size where it begins, the finer one fades.
     """
     exact = measure_level(pixels, widest)
+    if exact > config.late_level:  # what is merged so far swells, so smaller cells do as long as they are seen
+        exact = max(exact - config.late, config.late_level - 1e-6)
     level = int(np.clip(np.floor(exact), 0, LEVELS - 1))
     faded = (exact - level) / config.fade
     if level == 0 or faded >= 1:

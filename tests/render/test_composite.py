@@ -132,3 +132,37 @@ def test_a_blurred_asset_covers_what_is_behind_it_as_long_as_it_is_there(fence, 
     if behind == "wall":
         np.testing.assert_allclose(np.sort(made["Cryptomatte"][0, 0, 1::2]), np.sort(want["Cryptomatte"][0, 0, 1::2]),
                                    atol=0.11)
+
+
+def stand_in_the_ground(coverage: float, left: float, deep: float) -> tuple[dict[str, np.ndarray], ...]:
+    """An asset of 34 rows, of which it covers each pixel so far, in white ground that comes `deep` metres nearer with
+    each row from row 20 on; and that ground with the asset cut out of it, where so much of it is left."""
+    rows = np.arange(40, dtype=np.float32)[:, None, None] * np.ones((1, 12, 1), np.float32)
+    white, red = np.ones((40, 12, 4), np.float32), np.tile(coverage * np.float32([1, 0, 0, 1]), (40, 12, 1))
+    ground = {"Combined": white, "Depth": np.float32(5) + deep * (20 - rows)}
+    kept = np.where(rows > 23, 1, np.float32(left) * (rows > 20))
+    return ({"Combined": np.where(rows < 34, red, 0), "Depth": np.where(rows < 34, np.float32(5), 0)}, ground,
+            {"Combined": kept * white, "Depth": ground["Depth"] * (kept > 0)})
+
+
+@pytest.mark.parametrize("coverage,left,deep", [(0.7, 0, 0.1), (0.97, 0.3, 0.1), (1, 0.3, 0.1), (1, 0, 0.5)])
+def test_what_has_sunk_leaves_no_dark_line(coverage, left, deep):
+    """At its edges, where the cut is there in part, and where the ground comes near quickly."""
+    made = compose(*stand_in_the_ground(coverage, left, deep), pixel=0.1)["Combined"][:, 6, 1]
+    assert (made[22:] == 1).all() and np.allclose(made[:19], 1 - coverage, atol=1e-6)
+
+
+def test_what_stands_on_the_ground_or_behind_a_fence_does_not_sink():
+    assets, ground, _ = stand_in_the_ground(1, 0, 0.1)
+    assets["Combined"][20:] = 0
+    assets["Combined"][20] = 0.6 * np.float32([1, 0, 0, 1])  # it ends a tenth below the middle of the last pixel
+    assets["Depth"][20] = ground["Depth"][20] - 0.01
+    made = compose(assets, ground, {name: np.zeros_like(each) for name, each in ground.items()}, pixel=0.1)
+    np.testing.assert_allclose(made["Combined"][20, 6], (1, 0.4, 0.4, 1), atol=1e-5)
+    assets, ground, front = stand_in_the_ground(1, 0, 0)
+    ground["Depth"][:] = 9
+    fence = np.arange(12) % 2 == 0  # of a third of a pixel, which half of the pixels say is nearest
+    ground["Depth"][:, fence] = 4.9
+    front = {"Combined": np.full((40, 12, 4), 0.3, np.float32), "Depth": np.full((40, 12, 1), 4.9, np.float32)}
+    made = compose(assets, ground, front, pixel=0.1)["Combined"]
+    np.testing.assert_allclose(made[:34, 2:10, 1], 0.3, atol=1e-5)

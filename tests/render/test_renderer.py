@@ -373,3 +373,12 @@ def test_nothing_pops_while_an_asset_gets_smaller(renderer, keg):
     assert len(levels) == 3  # two levels, and both at once between them
     ratios = np.array(ratios)
     assert np.abs(np.diff(ratios, axis=0)).max() < 0.03 and np.abs(ratios - 1).max() < 0.04
+
+
+def test_what_is_smaller_than_a_pixel_does_not_vanish(renderer, white):
+    """From 10 to 0.4 pixels wide, a ball covers about as much as it should."""
+    for distance in np.geomspace(8, 200, 12):
+        view = replace(look(distance=distance), intrinsics=np.array([[86.0, 0, 48], [0, 86, 48], [0, 0, 1]]))
+        made = renderer.render([Instance(white, np.eye(4))], view, sun((0, 0, 1)), ANALYTIC)
+        covered = made["Combined"][..., 3].sum()
+        assert 0.6 < covered / (np.pi * (0.45 * 86 / distance) ** 2) < 2.2, distance

@@ -44,7 +44,7 @@ def inside(camera: cameras.Camera, points: np.ndarray) -> np.ndarray:
 
 
 def test_levels_fade_into_each_other():
-    sizes = np.geomspace(20, 0.005, 4000)
+    sizes = np.geomspace(20, 0.0005, 6000)
     shares = np.zeros((len(sizes), sight.LEVELS))
     for row, size in zip(shares, sizes):
         for level, share in sight.choose_levels(size, CONFIG.final_cell, CONFIG):
