@@ -128,8 +128,7 @@ class NearRenderEngine(bpy.types.RenderEngine):
         seen = not frame.render.film_transparent
         camera = sync.find_camera(self, depsgraph, view)
         occluders = None if around is None else around.occluders
-        if frame.near.ordinary == "LIGHT":
-            around = None
+        around = None if frame.near.ordinary == "LIGHT" else around
         needed = wanted if around is None else tuple(dict.fromkeys((*wanted, "Depth")))
         settings, request = sync.make_request(
             frame, assets, light, passes.list_neural(needed, bool(assets.held)), seen and around is None,
@@ -158,7 +157,7 @@ class NearRenderEngine(bpy.types.RenderEngine):
             drawn = [answer["passes"] for answer in self._wait_for(jobs, 0.8, 1.0)]
             front, cut = around.take_front(drawn, behind, wanted, ranks)
         pixel = camera.measure_pixel(made["Depth"][..., 0])
-        return composite.compose(made, behind, front, held, cut, pixel, blurred=bool(blur))
+        return composite.compose(made, behind, front, held, cut, pixel, bool(blur))
 
     def _describe_view(self, depsgraph: bpy.types.Depsgraph, view: str, motion: exposure.Motion | None
                        ) -> dict[str, Any]:

@@ -70,11 +70,9 @@ def compose(assets: dict[str, np.ndarray], ordinary: dict[str, np.ndarray], fron
     if front is not None and np.any(pixel):
         seen = _find_seen(assets, ordinary, front, pixel, blurred)
         assets, held = _fade(assets, seen), held * seen
-    alpha = hiding = assets["Combined"][..., 3:]
-    free = np.ones_like(alpha) if front is None else 1 - front["Combined"][..., 3:]
-    if front is not None and blurred:
-        free, hiding = _follow_blur(alpha, free)
-    free, made = free - cut, {}
+    alpha, made = assets["Combined"][..., 3:], {}
+    free, hiding = _measure_free(alpha, front, blurred)
+    free = free - cut
     for name in ordinary:
         before = None if front is None else front[name]
         if name in NEAREST:
@@ -93,14 +91,19 @@ def compose(assets: dict[str, np.ndarray], ordinary: dict[str, np.ndarray], fron
     return made
 
 
-def _follow_blur(alpha: np.ndarray, open_: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """How much of blurred assets nothing is in front of while they are in a pixel, and how much of what is neither in
-    front nor beside them they hide. alpha: theirs; open_: what `front` leaves open. All (H, W, 1)."""
+def _measure_free(alpha: np.ndarray, front: dict[str, np.ndarray] | None, blurred: bool
+                  ) -> tuple[np.ndarray, np.ndarray]:
+    """How much of assets nothing is in front of while they are in a pixel, and how much of what is neither in front nor
+    beside them they hide. alpha: theirs. All (H, W, 1)."""
+    if front is None:
+        return np.ones_like(alpha), alpha
+    left = 1 - front["Combined"][..., 3:]
+    if not blurred:
+        return left, alpha
     there = np.maximum(filters.local_maximum(alpha[..., 0], HOLE_EDGE)[..., None], 1e-6)
-    before = there - open_
-    sure = np.clip(_smooth(before / there) / GRAIN - 1, 0, 1)
-    seen = 1 - sure * np.clip(before / there, 0, 1)
-    return seen, np.clip(seen * alpha / np.maximum(_smooth(open_), 1e-6), 0, 1)
+    before = (there - left) / there
+    free = 1 - np.clip(_smooth(before) / GRAIN - 1, 0, 1) * np.clip(before, 0, 1)
+    return free, np.clip(free * alpha / np.maximum(_smooth(left), 1e-6), 0, 1)
 
 
 def _smooth(values: np.ndarray) -> np.ndarray:
