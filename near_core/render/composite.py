@@ -82,7 +82,7 @@ def compose(assets: dict[str, np.ndarray], ordinary: dict[str, np.ndarray], fron
         else:
             own = assets[name] * (free if name in LIGHT else free * alpha) if name in assets else 0
             made[name] = own + _lie_around(ordinary[name], before, hiding)
-    made["Combined"][..., 3:] -= free * held
+    made["Combined"][..., 3:] = ordinary["Combined"][..., 3:] * (1 - alpha) + alpha * (1 - cut) - free * held
     covered = free * alpha + _lie_around(_cover(ordinary), None if front is None else _cover(front), hiding)
     for name in set(made) - {*LIGHT, RANKED, *NEAREST}:
         made[name] /= np.where(covered > 1e-4, covered, 1)

@@ -166,3 +166,12 @@ def test_what_stands_on_the_ground_or_behind_a_fence_does_not_sink():
     front = {"Combined": np.full((40, 12, 4), 0.3, np.float32), "Depth": np.full((40, 12, 1), 4.9, np.float32)}
     made = compose(assets, ground, front, pixel=0.1)["Combined"]
     np.testing.assert_allclose(made[:34, 2:10, 1], 0.3, atol=1e-5)
+
+
+def test_what_is_opaque_stays_so_where_samples_of_a_blur_are_few():
+    rng = np.random.default_rng(0)
+    alone, behind = np.full((8, 8, 4), 0.5, np.float32), np.ones((8, 8, 4), np.float32)
+    beside = np.broadcast_to(rng.binomial(16, 0.5, (8, 8, 1)) / 16, (8, 8, 4)).astype(np.float32)
+    pictures = [{"Combined": each, "Depth": np.full((8, 8, 1), 3, np.float32)} for each in (alone, behind, beside)]
+    made = compose(*pictures, blurred=True)["Combined"]
+    np.testing.assert_allclose(made[..., 3], 1, atol=1e-6)
