@@ -40,6 +40,7 @@ class TransportConfig:
     spot_roughness: float = 0.1  # at least, for the reflection of a spot
     spot_glare: float = 8.0  # times the map's mean luminance: what spots add to a reflection at most. A stray normal
     #                          that meets a sun shall not outshine its neighbours
+    point_glare: float = 512.0  # the same of points on a skin, whose normals are its own
     mirror_rows: int = 512  # at most, of the map that a mirrored metal shows
     mirror_bounces: int = 2  # metals from which a ray that met one goes on, to what they mirror in turn
     point_rays: int = 32  # of a point between surfels, not traced

@@ -317,7 +317,8 @@ def _reflect_map(lit: LitSurface, met: MetPoints, arrives: np.ndarray) -> tuple[
     rows = pick_rows(wide > 0)
     if arrives.shape[1] and len(part := points.take(rows)):
         towards = np.ascontiguousarray(view[rows])
-        for out, sent in zip(glare, mirror_spots(light, turn, part, towards, arrives[rows], config)):
+        for out, sent in zip(glare, mirror_spots(light, turn, part, towards, arrives[rows], config,
+                                                 config.point_glare)):
             out[rows] = wide[rows, None, None] * sent
     return opened, glare
 

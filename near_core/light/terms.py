@@ -70,7 +70,7 @@ def shade(prepared: Transport, illumination: Illumination, light: PreparedLight,
         rows = pick_rows(wide > 0)
         glare = mirror_spots(light, *_turn_to_map(asset_to_map, surfels.take(rows), view[rows],
                                                   None if group is None else group[rows]),
-                             illumination.lit[row[rows]].astype(np.float32), config)
+                             illumination.lit[row[rows]].astype(np.float32), config, config.spot_glare)
         opened[rows] += wide[rows, None, None] * glare[0]
         traced[rows] += wide[rows, None, None] * glare[1]
     irradiance = np.stack([illumination.open[row], illumination.direct[row], illumination.bounced[row]], 1)
@@ -100,11 +100,12 @@ def find_wide(roughness: np.ndarray, config: TransportConfig = TransportConfig()
 
 
 def mirror_spots(light: PreparedLight, asset_to_map: np.ndarray, surfels: Surfels, view: np.ndarray,
-                 arrives: np.ndarray, config: TransportConfig) -> tuple[np.ndarray, np.ndarray]:
-    """What surfels mirror of a map's spots, all of them and as far as they arrive (K, P): (K, 2, 3) for F0 and F90."""
+                 arrives: np.ndarray, config: TransportConfig, limit: float) -> tuple[np.ndarray, np.ndarray]:
+    """What surfels mirror of a map's spots, all of them and as far as they arrive (K, P): (K, 2, 3) for F0 and F90.
+    limit: of both, times the map's mean luminance."""
     return lamps.glare(light.suns[-light.spots:] @ asset_to_map.astype(np.float32), light.sun_weight[-light.spots:],
                        surfels.shading_normal, np.ascontiguousarray(view), surfels.roughness,
-                       np.ascontiguousarray(arrives), config.spot_roughness, config.spot_glare * light.mean, threads=1)
+                       np.ascontiguousarray(arrives), config.spot_roughness, limit * light.mean, threads=1)
 
 
 def take_part(terms: np.ndarray, shading: str) -> np.ndarray:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from near_core.asset import concatenate
 from near_core.light import lamplight, points, terms, transport
@@ -144,3 +145,22 @@ def test_dull_points_beside_another_mirror_what_it_does_unless_they_are_turned()
     np.testing.assert_allclose(spoken_for[own], alone[own], atol=1e-6)
     assert alone[:, 6].max() > 0.2
     np.testing.assert_allclose(spoken_for[::4].mean(0), alone[::4].mean(0), rtol=0.1, atol=2e-3)
+
+
+def test_points_mirror_a_sun_as_brightly_as_it_shines():
+    """On plastic, which mirrors a twentieth of what arrives, its highlight is not dimmed."""
+    sky = np.full((64, 128, 3), 0.25, np.float32)
+    sky[15, 64] = 20_000  # 45 degrees above +X
+    surfels, light = floor(0.25, metallic=0.0), transport.prepare_light(Environment(sky))
+    prepared, turn = transport.prepare_transport(surfels, 1, config=ALL_RAYS), np.eye(3)
+    lit = points.LitSurface(prepared, light, transport.illuminate(prepared, light, turn, threads=1), None, np.eye(4),
+                            turn)
+    index, view = np.arange(576), np.broadcast_to(np.float32([-0.7071, 0, 0.7071]), (576, 3)).copy()
+    taken = surfels.take(index)
+    met = points.meet(lit, points.tell(lit), taken, view, np.zeros(576, np.float32), lambda: touch(taken))
+    made, _ = points.shade_points(lit, met, points.mirror_asset(lit, met, np.zeros(576, np.int32)))
+    sun = 20_000 * np.sin(15.5 * np.pi / 64) * (np.pi / 64) ** 2
+    alpha, cosine = 0.25 ** 2, 0.7071  # of a microfacet that mirrors the sun's middle, nearly the surface's own normal
+    fresnel = 0.04 + 0.96 * (1 - cosine) ** 5
+    expected = fresnel * sun / (np.pi * alpha ** 2) / (4 * cosine)
+    assert made.terms[:, Term.SPECULAR].mean() == pytest.approx(expected, rel=0.3)
