@@ -24,16 +24,16 @@ class Silhouette:
 
     camera: of the crop. distance: (F, F) float32, pixels of the crop inside the outline, negative outside, cut off
     where it is sure that a voxel is on one side. Beyond the border of a photo that cuts the object off nothing is
-    known: there all counts as inside.
+    known: there all counts as inside, unless it is the only photo.
     """
 
-    def __init__(self, photo: Photo, camera: Camera, reach: float = REACH, finer: int = FINER):
+    def __init__(self, photo: Photo, camera: Camera, reach: float = REACH, finer: int = FINER, alone: bool = False):
         """reach: cells of 128^3, how far from the outline distances are told at least. finer: pixels per pixel of the
-        photo."""
+        photo. alone: it is the only photo."""
         self.camera = camera
         pixel = camera.world_to_camera[2, 3] / camera.intrinsics[0, 0]  # asset units, where the frame's origin lies
         band = int(np.ceil(finer * reach * CELL / pixel))
-        self.distance = _measure_distance(_open_borders(photo), band, finer)
+        self.distance = _measure_distance(photo.alpha if alone else _open_borders(photo), band, finer)
 
     def measure_depth(self, points: np.ndarray) -> np.ndarray:
         """How deep points (P, 3) lie inside the cone of the outline, in cells of 128^3. (P,) float32."""

@@ -75,14 +75,16 @@ def predict_latent(model: NearMini, views: list[PhotoView], coords: np.ndarray, 
 def blend_hidden_material(surfels: Surfels, view: LayerView,
                           share: float = ReconstructionConfig.photo_material_weight, turned: bool = False) -> Surfels:
     """Surfels nearer, by a share, to the photo's own material: that of the mirror image where it is seen, else what the
-    photo shows before the place, the broader the farther it lies behind. turned: the thing is alike from all around an
-    upright axis, so that its rear is the mirror image of its front.
+    photo shows before the place and as high, the broader the farther it lies behind. turned: the thing is alike from
+    all around an upright axis, so that its rear is the mirror image of its front.
 
     What is hidden is mostly made of what is seen, which is less often wrong than what a network thinks of the place.
     """
     blend = lambda own, other: (own * (1 - share) + other * share).astype(np.float32)
     uv, depth = project(surfels.position, view.camera)
-    guess = view.see_through(uv, depth - view.inside(view.front[None], uv)[:, 0])
+    behind = depth - view.inside(view.front[None], uv)[:, 0]
+    before, far = _find_before(surfels.position, view)
+    guess = view.see_through(before, np.maximum(behind, far))
     twin, at = _visibility_of(surfels.mirror(), view)
     twin *= view.config.symmetry != "off"
     guess += twin[:, None] * (view.inside(view.material, at) - guess)
@@ -93,6 +95,30 @@ def blend_hidden_material(surfels: Surfels, view: LayerView,
     return replace(surfels, base_color=srgb_decode(np.clip(color, 0, 1)),
                    roughness=blend(surfels.roughness, guess[:, MaterialColumn.ROUGHNESS]),
                    metallic=blend(surfels.metallic, guess[:, MaterialColumn.METALLIC]))
+
+
+def _find_before(points: np.ndarray, view: LayerView, steps: int = 24, halvings: int = 4
+                 ) -> tuple[np.ndarray, np.ndarray]:
+    """Where a photo shows, (P, 2), what lies level before points (P, 3), and how far before them, (P,): seen from
+    above, what is before them along the view is higher than they are, as the lid is before a pot's rear. By steps
+    across the cube, the last one halved."""
+    maps = np.stack([view.front, np.ones_like(view.front)]) * view.mask
+    towards = view.camera.directions_to(points) * np.float32([1, 1, 0])
+    towards /= np.maximum(np.linalg.norm(towards, axis=1), 0.5)[:, None]  # from above 60 degrees on, not as far
+
+    def is_behind(far: np.ndarray) -> np.ndarray:
+        uv, depth = project(points + towards * far[:, None], view.camera)
+        front, whole = look_up(maps, uv).T
+        return (whole > 0.5) & (depth * whole > front)
+
+    far, going, step = np.zeros(len(points), np.float32), np.ones(len(points), bool), np.float32(1 / steps)
+    for _ in range(steps):
+        going &= is_behind(far + step)
+        far += step * going
+    for _ in range(halvings):
+        step /= 2
+        far += step * is_behind(far + step)
+    return project(points + towards * far[:, None], view.camera)[0], far
 
 
 def _swap_front(surfels: Surfels, view: LayerView) -> Surfels:

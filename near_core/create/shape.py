@@ -16,6 +16,7 @@ from ..progress import Progress, silent
 from ..scene import Camera
 from .config import ReconstructionConfig
 from .fairing import fair, fill_below, measure_narrowing
+from .hull import Silhouette
 from .regularity import measure_photo_asymmetry
 from .revolution import turn_outlines
 from .thickness import TURNED, doubt_depth, estimate_thickness
@@ -24,7 +25,6 @@ from .view import (
     PhotoView,
     compute_cell_centres,
     gather_grid_inputs,
-    look_up,
     measure_elevation,
     mirror_layers,
     project,
@@ -51,16 +51,17 @@ def carve_solid(model: NearMini, view: PhotoView, progress: Progress = silent,
     likely = logits + config.logit_bias - doubt_depth(view, logits, config)
     deep = np.clip(double(likely) / config.logits_per_cell, -4, 4).ravel()
     progress("Shape", 0.7)
-    uv, depth = project(compute_cell_centres(SURFEL_RESOLUTION), view.camera)
-    silhouette = _silhouette_at(view, uv)
-    near = np.flatnonzero(silhouette > -1)
-    deep[silhouette <= -1] = -1
+    cells = compute_cell_centres(SURFEL_RESOLUTION)
+    depth = project(cells, view.camera)[1]
+    silhouette, uv = Silhouette(view.photo, view.camera, alone=True).look(cells)
+    near = np.flatnonzero(silhouette > -0.5)  # about a pixel; farther out there is no front
+    deep[silhouette <= -0.5] = -1
     behind, seam = np.full(len(deep), OUTSIDE, np.float32), np.zeros(len(deep), np.float32)
     deep[near], behind[near] = _cut_front(view, uv[near], depth[near], deep[near], config)
     seam[near] = view.near_jumps(uv[near])
     fades = config.hang_fade + config.hang_narrowing * measure_narrowing(view)
     deep = _smooth_hidden(deep, behind, seam, fades, config)
-    outline, behind = np.maximum(silhouette, -1).reshape(deep.shape), behind.reshape(deep.shape)
+    outline, behind = np.clip(silhouette, -1, 1).reshape(deep.shape), behind.reshape(deep.shape)
     if config.symmetry == "on":
         deep, outline = _mirror_seen(deep, behind, config), np.minimum(outline, outline[::-1])
     elif config.symmetry == "auto" and measure_photo_asymmetry(view) < config.mirror_error:
@@ -208,11 +209,6 @@ def align_front(view: LayerView, logits: np.ndarray,
     for _ in range(2):
         total, weight = blur_box(total, radius), blur_box(weight, radius)
     return (view.front + total / weight).astype(np.float32)
-
-
-def _silhouette_at(view: PhotoView, uv: np.ndarray) -> np.ndarray:
-    """(P,) positive where the photo is more than half opaque at uv (P, 2), in cells, about, near its edge."""
-    return (look_up(view.photo.alpha[None], uv)[:, 0] - 0.5) * 2
 
 
 def extract_surface(deep: np.ndarray, view: PhotoView, config: ReconstructionConfig = ReconstructionConfig()) -> Mesh:

@@ -98,6 +98,22 @@ def test_the_farther_behind_the_broader_what_is_seen_through():
     assert blend_hidden_material(mirrored, view, 1.0).base_color[0] == pytest.approx([1, 0, 0], abs=0.02)
 
 
+def test_what_is_hidden_takes_the_colour_of_what_stands_as_high():
+    """A red lid on grey, from 30 degrees above: along the view the red is before the rear's upper half, too; level
+    before the rear it ends where the front has it."""
+    camera = cameras.orbit(0, 30, 3, 30, 128, 128)
+    y, x = (np.mgrid[:128, :128] + 0.5) / 128 * 2 - 1
+    ray = np.stack([x, y, np.full_like(x, 1 / np.tan(np.radians(15)))])
+    towards = camera.world_to_camera[:3, :3].T @ ray.reshape(3, -1)
+    far = (-0.2 - camera.position[1]) / towards[1].reshape(128, 128)  # the front stands at y = -0.2
+    view = view_of(camera, (far * ray[2] - camera.world_to_camera[2, 3]).astype(np.float32))
+    high = camera.position[2] + far * towards[2].reshape(128, 128)
+    view.material[:3, high > 0.1] = np.float32([1, 0, 0])[:, None]
+    rear = grey_surfels(np.float32([[0.2, 0.2, 0.25], [0.2, 0.2, -0.05]]), np.float32([[0, 1, 0]] * 2))
+    upper, lower = srgb_encode(blend_hidden_material(rear, view, 1.0).base_color)
+    assert upper[0] > 0.9 and upper[1] < 0.1 and lower == pytest.approx([0.5] * 3, abs=0.05)
+
+
 def test_the_rear_of_what_was_turned_looks_like_its_front():
     view = view_of(cameras.orbit(0, 0, 3, 30, 128, 128), np.full((128, 128), -0.2, np.float32))
     view.material[:3, 58:70, 76:88] = np.float32([1, 0, 0])[:, None, None]

@@ -9,6 +9,7 @@ from near_core.create import shape
 from near_core.create.config import ReconstructionConfig
 from near_core.create.photo import Photo
 from near_core.create.view import PhotoView, compute_cell_centres, look_at
+from near_core.models.mini.layout import Picture
 from near_core.scene import camera as cameras
 from tests.create.pictures import view_of
 
@@ -103,6 +104,24 @@ def test_debris_is_dropped_and_the_photos_side_stays_sharp(model, monkeypatch):
     assert rough(deep) < 0.8 * rough(bare)
     np.testing.assert_array_equal(deep[48:80, 30:34], bare[48:80, 30:34])  # not torn, nor their twins
     assert not (deep[103:110] > 0).any()
+
+
+def test_nothing_stands_on_what_is_faint_in_a_matte(model, monkeypatch):
+    """A thing seen from above, whose shadow below and mirrors beside it are a third opaque."""
+    view = view_of(cameras.orbit(0, 20, 3, 30, 128, 128), np.full((128, 128), -0.2, np.float32))
+    monkeypatch.setattr(shape, "predict_solid", lambda model, views: np.full((64, 64, 64), 2, np.float32))
+    alpha = np.zeros((256, 256), np.float32)
+    alpha[64:160, 80:176] = 1
+    view.mask = alpha[::2, ::2] > 0.5
+    view.image[Picture.ALPHA], view.front = view.mask, np.where(view.mask, view.front, 0).astype(np.float32)
+    around, made = np.zeros_like(alpha), []
+    around[50:180, 60:196] = 1
+    for faint in (0, 0.3):
+        shadowy = np.where(alpha > 0, alpha, faint * around).astype(np.float32)
+        view.photo = Photo(np.zeros((256, 256, 3)), shadowy, (0, 0, 256), (256, 256), (80, 64, 176, 160))
+        made.append(shape.carve_solid(model, view, config=ReconstructionConfig(thickness="full")) > 0)
+    lowest = [np.flatnonzero(each.any((0, 1)))[0] for each in made]
+    assert lowest[0] - lowest[1] < 10, "it stands where what is opaque stands"
 
 
 def test_the_surface_lies_at_the_photos_front(model, monkeypatch):
