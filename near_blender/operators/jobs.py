@@ -25,6 +25,7 @@ from .place import (
     MeshSource,
     in_scene,
     keep_family,
+    list_linked,
     place_asset,
     replace_asset,
     report_errors,
@@ -82,9 +83,10 @@ class Creation:
 
     @property
     def is_held(self) -> bool:
-        """Whether the object whose asset is made again is edited, sculpted or painted: Blender keeps its mesh then."""
+        """Whether the object whose asset is made again, or a linked duplicate, is edited, sculpted or painted: Blender
+        keeps its mesh then."""
         again = self.instead.find() if self.instead is not None else None
-        return again is not None and again.mode != "OBJECT"
+        return again is not None and any(each.mode != "OBJECT" for each in list_linked(again))
 
     def read(self) -> Any:
         """AssetReading.result; waits."""
@@ -251,7 +253,8 @@ def finish(operator: bpy.types.Operator, context: bpy.types.Context) -> set[str]
             series.made.append((Reference.to_object(ob), creation.source and creation.source().ob))
         if creation.origin is not None:
             answer = creation.job.result()
-            remember(ob, creation.origin, answer["views"], answer["frame"])
+            for each in list_linked(ob):
+                remember(each, creation.origin, answer["views"], answer["frame"])
         spent = time.monotonic() - creation.started
         operator.report({"INFO"}, translations.say(
             "{name}: {voxels:,} voxels, {size:.1f} MB, {seconds:.1f} s", name=ob.name, voxels=len(asset.coords),
@@ -269,8 +272,8 @@ def _put(context: bpy.types.Context, creation: Creation, asset: assets.NeuralAss
     frame = creation.job.result().get("frame")  # of photos alone
     if again is not None:
         ob = replace_asset(again, asset, data, surface)
-        if frame:
-            follow(ob, ob.near.origin.frame, frame)  # type: ignore[attr-defined]
+        for each in list_linked(ob) if frame else ():
+            follow(each, each.near.origin.frame, frame)  # type: ignore[attr-defined]
         return ob
     ob = place_asset(context, asset, data, surface)
     if creation.source is not None:

@@ -169,13 +169,22 @@ def _move_to(ob: bpy.types.Object, homes: list[bpy.types.Collection]) -> None:
             collection.objects.unlink(ob)
 
 
+def list_linked(ob: bpy.types.Object) -> list[bpy.types.Object]:
+    """An asset's object and its linked duplicates: those that share its mesh and what it stands for."""
+    shared = ob.data, payload.find_payload(ob)
+    return [each for each in bpy.data.objects
+            if (each.data, payload.find_payload(each)) == shared and each.is_editable]
+
+
 def replace_asset(ob: bpy.types.Object, asset: assets.NeuralAsset, data: bytes,
                   surface: proxy_mesh.ProxyMesh | None = None) -> bpy.types.Object:
-    """Another asset for an object that stands for one; it keeps its place and name, not changes of its mesh."""
+    """Another asset for an object that stands for one, and for its linked duplicates; they keep place and name, not
+    changes of their mesh."""
     made = proxy.build(asset, ob.name, surface)
     before: Any = ob.data
-    ob.data = made.data
-    payload.attach(ob, data, asset.name)
+    for each in list_linked(ob):
+        each.data = made.data
+        payload.attach(each, data, asset.name)
     bpy.data.objects.remove(made)
     if before is not None and not before.users:
         bpy.data.meshes.remove(before)

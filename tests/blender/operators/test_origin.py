@@ -23,12 +23,20 @@ def test_an_asset_is_made_again_with_other_hints_and_seen_as_the_photo_saw_it():
     assert (told.path, told.thickness, told.azimuth) == (PHOTO, "THIN", pytest.approx(0.3)) and told.estimates_elevation
     before, name, count = payload.decode_asset(ob), ob.name, len(bpy.data.objects)
     ob.location, ob.scale = (1, 2, 3), (2, 2, 2)
+    linked, single = ob.copy(), ob.copy()
+    single.data, single.location, linked.location = ob.data.copy(), (0, 0, 0), (4, 0, 0)
+    for each in (linked, single):
+        bpy.context.scene.collection.objects.link(each)
+    count += 2
     told.thickness = "FULL"
     assert bpy.ops.near.remake_asset() == {"FINISHED"}
     after = payload.decode_asset(ob)
     assert len(after.coords) != len(before.coords)
     assert (ob.name, tuple(ob.location), len(bpy.data.objects)) == (name, (1, 2, 3), count)
     assert len(ob.data.vertices) > 100 and ob.near.origin.thickness == "FULL"
+    assert linked.data == ob.data and linked.near.asset == ob.near.asset and tuple(linked.location) == (4, 0, 0)
+    assert linked.near.origin.thickness == "FULL"
+    assert single.near.origin.thickness == "THIN" and payload.decode_asset(single) is before
 
     scene, photo = bpy.context.scene, cameras.from_json(after.camera)
     render = scene.render
