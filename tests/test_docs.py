@@ -9,7 +9,7 @@ import pytest
 from tests import messages
 
 ROOT = Path(__file__).resolve().parents[1]
-DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 TEXTS = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 ROOMS = ("near_core/", "near_blender/", "kernels/", "tests/", "docs/")
 

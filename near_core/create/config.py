@@ -1,4 +1,4 @@
-"""What was tuned in making assets. Each field: its unit, its meaning, and the table of docs/experiments.md in
+"""What was tuned in making assets. Each field: its unit, its meaning, and the table of docs/experiments in
 which it was measured, if it was."""
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ class TransportConfig:
     """How finely light is worked out. A map has three parts: its sky, seen through the hit table; suns, which outshine
     it, in directions drawn by energy to which rays are traced; and spots, suns that reflections look for as well.
 
-    Chosen by hand; docs/experiments.md: "Where is the error of task 1?".
+    Chosen by hand; docs/experiments: "Where is the error of task 1?".
     """
 
     hit_directions: int = 64  # of the hit table of each surfel

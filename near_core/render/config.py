@@ -9,7 +9,7 @@ from dataclasses import dataclass
 class SplattingConfig:
     """The shape of discs and what of them is drawn. A cell is an edge of the surfels' grid (asset.CELL).
 
-    Chosen by hand on every third object of the dev set; docs/experiments.md: "What does the lighting decoder learn?"
+    Chosen by hand on every third object of the dev set; docs/experiments: "What does the lighting decoder learn?"
     for the discs' shape, "Where is the error of task 1?" for low-pass and samples.
     """
 
