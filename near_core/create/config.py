@@ -49,6 +49,8 @@ class ReconstructionConfig:
     hidden_detail_radius: int = 1  # pixels of 128, twice; what is hidden right behind the front is so much calmer
     hidden_radii: tuple[int, ...] = (4, 12)  # pixels of 128, twice; from how far it takes its material farther behind
     hidden_fade: float = 10.0  # cells of 128^3 behind the front from one radius to the next
+    level_sines: tuple[float, float] = (0.7, 0.9)  # of a photo's elevation, from what is level before the hidden to
+    #                                                 what is before it along the view
     hidden_colors: int = 8  # that a photo's material is sorted into; the surroundings' most frequent one spreads
     maximum_shrink: float = 1.25  # times; what a photo without a camera shows is made no smaller to fit the cube
     logits_per_cell: float = 1.5  # how much the solid's logits rise over one cell of distance, about

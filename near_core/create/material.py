@@ -100,11 +100,12 @@ def blend_hidden_material(surfels: Surfels, view: LayerView,
 def _find_before(points: np.ndarray, view: LayerView, steps: int = 24, halvings: int = 4
                  ) -> tuple[np.ndarray, np.ndarray]:
     """Where a photo shows, (P, 2), what lies level before points (P, 3), and how far before them, (P,): seen from
-    above, what is before them along the view is higher than they are, as the lid is before a pot's rear. By steps
-    across the cube, the last one halved."""
+    above, what is before them along the view is higher than they are, as the lid is before a pot's rear; from far above
+    it is before them along the view. By steps across the cube, the last one halved."""
     maps = np.stack([view.front, np.ones_like(view.front)]) * view.mask
-    towards = view.camera.directions_to(points) * np.float32([1, 1, 0])
-    towards /= np.maximum(np.linalg.norm(towards, axis=1), 0.5)[:, None]  # from above 60 degrees on, not as far
+    towards, (level, steep) = np.array(view.camera.directions_to(points)), view.config.level_sines
+    towards[:, 2] *= np.clip((np.abs(towards[:, 2]) - level) / (steep - level), 0, 1)
+    towards = unit(towards)
 
     def is_behind(far: np.ndarray) -> np.ndarray:
         uv, depth = project(points + towards * far[:, None], view.camera)

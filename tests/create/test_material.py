@@ -114,6 +114,16 @@ def test_what_is_hidden_takes_the_colour_of_what_stands_as_high():
     assert upper[0] > 0.9 and upper[1] < 0.1 and lower == pytest.approx([0.5] * 3, abs=0.05)
 
 
+@pytest.mark.parametrize("elevation", [75, 85, 90])
+def test_from_far_above_what_lies_right_behind_the_front_is_as_sharp(elevation):
+    """A red spot on grey: there is next to nothing level before what lies below it."""
+    view = view_of(cameras.orbit(0, elevation, 3, 30, 128, 128), np.full((128, 128), -0.2, np.float32))
+    view.material[:3, 58:70, 58:70] = np.float32([1, 0, 0])[:, None, None]
+    below = grey_surfels(-0.17 * view.camera.forward[None].astype(np.float32), np.float32([[0, 0, -1]]))
+    made = srgb_encode(blend_hidden_material(below, view, 1.0).base_color)[0]
+    assert made[0] > 0.85 and made[1] < 0.15
+
+
 def test_the_rear_of_what_was_turned_looks_like_its_front():
     view = view_of(cameras.orbit(0, 0, 3, 30, 128, 128), np.full((128, 128), -0.2, np.float32))
     view.material[:3, 58:70, 76:88] = np.float32([1, 0, 0])[:, None, None]
