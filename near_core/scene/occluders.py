@@ -10,6 +10,9 @@ from typing import Any
 
 import numpy as np
 
+# bytes that Embree takes at most, on its own and for each triangle, measured once; it crashes where it gets less
+_ROOM, _TRIANGLE_ROOM = 192 * 2**20, 256
+
 
 def has_embree() -> bool:
     """Whether this Python can trace rays through triangles."""
@@ -101,6 +104,7 @@ class Occluders:
 
     @cached_property
     def _embree(self) -> Any:
+        """Raises MemoryError."""
         try:
             from embreex import mesh_construction, rtcore_scene
         except ImportError:
@@ -108,6 +112,7 @@ class Occluders:
         finite = np.isfinite(self.vertices[self.faces]).all((1, 2)) if len(self.faces) else np.empty(0, bool)
         if not finite.any():
             return None
+        np.empty(_ROOM + _TRIANGLE_ROOM * len(self.faces), np.uint8)
         scene = rtcore_scene.EmbreeScene()
         mesh_construction.TriangleMesh(scene, np.ascontiguousarray(self.vertices, np.float32),
                                        np.ascontiguousarray(self.faces[finite], np.int32))

@@ -1,5 +1,6 @@
 """Rays through ordinary triangles."""
 
+import subprocess
 import sys
 
 import numpy as np
@@ -48,3 +49,19 @@ def test_triangles_of_some_owners_and_of_glass_are_left_out():
     np.testing.assert_array_equal(both.drop(["low"], glass=True).faces, both.faces[2:3])
     np.testing.assert_array_equal(both.drop(["low", "other"]).faces, both.faces[2:])
     assert both.drop(["other"]) is both and both.drop(("low",)) is both.drop(["low"])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits a process's memory")
+@pytest.mark.parametrize(("spare", "said"), [(64, "MemoryError"), (400, "[ True]")])
+def test_where_embree_has_no_room_it_is_said(spare, said):
+    """It does not look whether its device was made, and would end the process."""
+    pytest.importorskip("embreex")
+    script = (
+        "import resource, sys, embreex.mesh_construction, numpy as np\n"
+        "from near_core.scene import Occluders\n"
+        "thing, up = Occluders(np.eye(3, dtype=np.float32), np.int32([[0, 1, 2]])), np.float32([[0, 0, 1]])\n"
+        "used = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (used + int(sys.argv[1]) * 2**20, resource.RLIM_INFINITY))\n"
+        "print(thing.block(0 * up + 0.2, up, np.float32([9])))")
+    done = subprocess.run([sys.executable, "-c", script, str(spare)], capture_output=True, text=True)
+    assert said in done.stdout + done.stderr and done.returncode in (0, 1)
