@@ -23,8 +23,8 @@ from .mesh import BRIGHTEST, MAX_TRIANGLES, Material, Mesh, merge, too_many, tur
 _COMPONENT = {5120: np.int8, 5121: np.uint8, 5122: np.int16, 5123: np.uint16, 5125: np.uint32, 5126: np.float32}
 _COLUMNS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT4": 16}
 _WRAP = {10497: "repeat", 33648: "mirror", 33071: "clamp"}
-_COMPRESSED = {"KHR_draco_mesh_compression": "Draco compression", "EXT_meshopt_compression": "meshopt compression",
-               "KHR_texture_basisu": "KTX2 textures"}
+_UNREAD = {"KHR_draco_mesh_compression": "Draco compression", "EXT_meshopt_compression": "meshopt compression",
+           "KHR_texture_basisu": "KTX2 textures", "EXT_mesh_gpu_instancing": "GPU instances"}
 _TRIANGLES, _STRIP, _FAN = 4, 5, 6
 MAX_PARTS = 50_000  # nodes, materials, and primitives placed by nodes, which may be as many as both multiplied
 
@@ -33,14 +33,14 @@ def read(path: Path) -> Mesh:
     """Every triangle of the file's scene, turned to Z-up.
 
     Skins are read in their rest pose, morph targets at zero. A material's maps share one set of UVs: that of its base
-    colour, or of its first map. Raises NearError for damaged files and for compressed ones.
+    colour, or of its first map. Raises NearError for damaged files and for those that need an extension of _UNREAD.
     """
     try:
         header, binary = _split(path)
-        for extension, words in _COMPRESSED.items():
+        for extension, words in _UNREAD.items():
             if extension in header.get("extensionsRequired", ()) or _has_nothing_but(extension, header):
-                raise NearError("{file} uses {words}, which NeAR can't read.", "Export it without compression.",
-                                file=path.name, words=words)
+                raise NearError("{file} uses {words}, which NeAR can't read.",
+                                "Export it without compression and instances.", file=path.name, words=words)
         return _File(path, header, binary).mesh()
     except (KeyError, IndexError, ValueError, TypeError, AttributeError, OverflowError, RecursionError,
             struct.error, binascii.Error) as error:
@@ -48,10 +48,13 @@ def read(path: Path) -> Mesh:
 
 
 def _has_nothing_but(extension: str, header: dict) -> bool:
-    """Whether an extension holds a primitive's vertices and no accessor does, without being required."""
+    """Whether an extension holds a primitive's vertices and no accessor does, or a texture's picture, or says where
+    nodes are, without being required."""
     return any("bufferView" not in header["accessors"][primitive["attributes"]["POSITION"]]
                for mesh in header.get("meshes", ()) for primitive in mesh["primitives"]
-               if extension in primitive.get("extensions", ()))
+               if extension in primitive.get("extensions", ())) or any(
+        extension in each.get("extensions", ()) for each in header.get("nodes", ())) or any(
+        extension in each.get("extensions", ()) and "source" not in each for each in header.get("textures", ()))
 
 
 def _split(path: Path) -> tuple[dict, bytes | None]:

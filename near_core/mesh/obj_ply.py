@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import io
 import logging
@@ -36,6 +37,7 @@ def read(path: Path) -> Mesh:
         raise NearError("Reading {file} needs the Python package trimesh.", "Use a .glb file.",
                         file=path.name) from error
     obj, data, folder = path.suffix.lower() == ".obj", files.read(path), _Folder(path)
+    data = _clean(data) if obj else data
     (_check_materials if obj else _check_counts)(data, path)
     try:
         loaded = (load_obj if obj else load_ply)(io.BytesIO(data), resolver=folder)
@@ -50,18 +52,25 @@ def read(path: Path) -> Mesh:
         raise NearError("{file} is damaged or not complete.", "Export the mesh again.", file=path.name) from error
 
 
+def _clean(text: bytes) -> bytes:
+    """An .obj or .mtl without the mark of its encoding, its lines ended as everywhere: those of old Macs end
+    otherwise."""
+    text = text.removeprefix(codecs.BOM_UTF8)
+    return text if b"\n" in text else text.replace(b"\r", b"\n")
+
+
 def read_flags(path: Path) -> set[str]:
     """What the materials that an .obj names hold: flat always, alpha where a map cuts holes, blend where one is less
     than half opaque. Raises NearError when the file can't be read."""
     found = {"flat"}
     try:
-        named = re.findall(rb"^mtllib[ \t]+(\S.*)", files.read(path), re.MULTILINE)
+        named = re.findall(rb"^mtllib[ \t]+(\S.*)", _clean(files.read(path)), re.MULTILINE)
     except OSError as error:
         raise NearError("{file} could not be read ({reason}).", "Check the file.", file=path.name,
                         reason=error.strerror) from error
     for name in named:
         try:
-            text = read_beside(path, name.decode(errors="replace").strip()).decode(errors="replace")
+            text = _clean(read_beside(path, name.decode(errors="replace").strip())).decode(errors="replace")
         except NearError:  # without materials it is grey
             continue
         found |= {"alpha"} if re.search(r"^[ \t]*map_d\b", text, re.MULTILINE | re.IGNORECASE) else set()
@@ -86,7 +95,8 @@ class _Folder:
         for each in (name, re.split(r"[\\/]", name)[-1]):
             with contextlib.suppress(NearError):
                 if each not in self.read:
-                    self.read[each] = read_beside(self.path, each)
+                    data = read_beside(self.path, each)
+                    self.read[each] = _clean(data) if each.lower().endswith(".mtl") else data
                 if not _is_foreign(self.read[each]):
                     return self.read[each]
         raise FileNotFoundError(name)

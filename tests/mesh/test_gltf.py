@@ -185,6 +185,21 @@ def test_vertices_that_only_an_extension_holds_are_named_though_it_is_not_requir
         mesh.load(made)
 
 
+@pytest.mark.parametrize(("changes", "said"), [
+    ({"textures": [{"extensions": {"KHR_texture_basisu": {"source": 0}}}]}, "uses KTX2 textures"),
+    ({"textures": [{"source": 0, "extensions": {"KHR_texture_basisu": {"source": 0}}}]}, None),
+    ({"nodes": [{"mesh": 0, "extensions": {"EXT_mesh_gpu_instancing": {"attributes": {}}}}]}, "uses GPU instances")])
+def test_pictures_and_places_that_only_an_extension_tells_are_named(tmp_path, changes, said):
+    material = {"pbrMetallicRoughness": {"baseColorTexture": {"index": 0}}}
+    made = gltf(tmp_path / "a.gltf", {"POSITION": TRIANGLE}, material=material, images=(png(np.zeros((2, 2, 3))),),
+                header=changes)
+    if said is None:
+        assert mesh.load(made).materials[0].base_color_map is not None
+    else:
+        with pytest.raises(NearError, match=said):
+            mesh.load(made)
+
+
 def test_an_attribute_that_takes_no_room_in_the_file_takes_none_in_memory(tmp_path):
     accessors = [{"componentType": 5126, "count": 3, "type": "VEC3", "bufferView": 0},
                  {"componentType": 5126, "count": 40_000_000, "type": "VEC3"}]

@@ -45,6 +45,15 @@ def test_without_its_material_it_is_grey(tmp_path, named):
     assert found.base_color == (0.8, 0.8, 0.8, 1) and found.base_color_map is None
 
 
+@pytest.mark.parametrize("change", [lambda text: b"\xef\xbb\xbf" + text, lambda text: text.replace(b"\n", b"\r"),
+                                    lambda text: b"\xef\xbb\xbf" + text.replace(b"\n", b"\r\n")])
+def test_marks_of_encodings_and_ends_of_lines(tmp_path, change):
+    (tmp_path / "a.mtl").write_bytes(change(b"newmtl red\nKd 0.25 0.5 0.125\nmap_d a.png\n"))
+    (tmp_path / "a.obj").write_bytes(change(("mtllib a.mtl\n" + SQUARE).encode()))
+    assert mesh.load(tmp_path / "a.obj").materials[0].base_color == (0.25, 0.5, 0.125, 1)
+    assert obj_ply.read_flags(tmp_path / "a.obj") == {"flat", "alpha"}
+
+
 @pytest.mark.parametrize("line", ["map_Kd -s 2 2 1 -o 0.5 wood.png", "map_Kd -bm 1 -s 2 -clamp on -o .5 0 wood.png",
                                   "map_Kd C:\\textures\\wood.png", "map_Kd /home/me/wood.png"])
 def test_options_and_folders_before_a_texture(tmp_path, line):
