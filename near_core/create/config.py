@@ -51,6 +51,8 @@ class ReconstructionConfig:
     hidden_fade: float = 10.0  # cells of 128^3 behind the front from one radius to the next
     level_sines: tuple[float, float] = (0.7, 0.9)  # of a photo's elevation, from what is level before the hidden to
     #                                                 what is before it along the view
+    level_steps: int = 24  # across the cube, in which what lies level before something hidden is looked for
+    level_halvings: int = 4  # of the last of these steps
     hidden_colors: int = 8  # that a photo's material is sorted into; the surroundings' most frequent one spreads
     maximum_shrink: float = 1.25  # times; what a photo without a camera shows is made no smaller to fit the cube
     logits_per_cell: float = 1.5  # how much the solid's logits rise over one cell of distance, about
@@ -80,6 +82,7 @@ class ReconstructionConfig:
     flat_outline: float = 0.7  # of the largest outline, which several photos of something flat need to show it so
     turned_handle: float = 0.02  # of a turned thing's pixels; something smaller beside its body is no handle
     handle_reach: float = 0.5  # square of how far a handle reaches from the body over its area, pixels, at least
+    outline_reach: float = 0.5  # cells of 128^3 outside of the outline, about a pixel, where there still is a front
     outline_blur_radius: int = 2  # pixels of 128, twice; how calm the thickness that an outline allows is
     thin_share: float = 0.4  # of a round body's thickness that something thin has
     least_width: float = 0.03  # asset units; no body is narrower when depth is compared with it

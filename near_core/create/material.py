@@ -97,8 +97,7 @@ def blend_hidden_material(surfels: Surfels, view: LayerView,
                    metallic=blend(surfels.metallic, guess[:, MaterialColumn.METALLIC]))
 
 
-def _find_before(points: np.ndarray, view: LayerView, steps: int = 24, halvings: int = 4
-                 ) -> tuple[np.ndarray, np.ndarray]:
+def _find_before(points: np.ndarray, view: LayerView) -> tuple[np.ndarray, np.ndarray]:
     """Where a photo shows, (P, 2), what lies level before points (P, 3), and how far before them, (P,): seen from
     above, what is before them along the view is higher than they are, as the lid is before a pot's rear; from far above
     it is before them along the view. By steps across the cube, the last one halved."""
@@ -112,11 +111,12 @@ def _find_before(points: np.ndarray, view: LayerView, steps: int = 24, halvings:
         front, whole = look_up(maps, uv).T
         return (whole > 0.5) & (depth * whole > front)
 
-    far, going, step = np.zeros(len(points), np.float32), np.ones(len(points), bool), np.float32(1 / steps)
-    for _ in range(steps):
+    far, going = np.zeros(len(points), np.float32), np.ones(len(points), bool)
+    step = np.float32(1 / view.config.level_steps)
+    for _ in range(view.config.level_steps):
         going &= is_behind(far + step)
         far += step * going
-    for _ in range(halvings):
+    for _ in range(view.config.level_halvings):
         step /= 2
         far += step * is_behind(far + step)
     return project(points + towards * far[:, None], view.camera)[0], far

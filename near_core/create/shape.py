@@ -54,8 +54,8 @@ def carve_solid(model: NearMini, view: PhotoView, progress: Progress = silent,
     cells = compute_cell_centres(SURFEL_RESOLUTION)
     depth = project(cells, view.camera)[1]
     silhouette, uv = Silhouette(view.photo, view.camera, alone=True).look(cells)
-    near = np.flatnonzero(silhouette > -0.5)  # about a pixel; farther out there is no front
-    deep[silhouette <= -0.5] = -1
+    near = np.flatnonzero(silhouette > -config.outline_reach)  # farther out there is no front
+    deep[silhouette <= -config.outline_reach] = -1
     behind, seam = np.full(len(deep), OUTSIDE, np.float32), np.zeros(len(deep), np.float32)
     deep[near], behind[near] = _cut_front(view, uv[near], depth[near], deep[near], config)
     seam[near] = view.near_jumps(uv[near])
