@@ -71,6 +71,8 @@ class ReconstructionConfig:
     turned_mirror_error: float = 4.0  # cells of 128^3 by which its photo contradicts symmetry, at most; so much a
     #                                   cup's handle does
     turned_excess: float = 1.35  # times that the networks' solid is larger than the turned one, at most
+    dome_widths: tuple[float, float] = (0.83, 0.79)  # of its width that the upper and the lower end of something turned
+    #                                               have halfway to it, at most, where they are domes: a disc has 0.87
     turned_calm: tuple[int, int] = (6, 200)  # times that a turned thing's outline is smoothed along its axis; a rod's
     rod_width: float = 6.0  # pixels of 128; what is turned and so thin is a rod
     mirror_error: float = 1.2  # cells of 128^3 by which a photo contradicts symmetry, at most: "regular things"

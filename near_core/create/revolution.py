@@ -41,7 +41,7 @@ def _turn(view: LayerView, middle: float, half: np.ndarray, axis: np.ndarray, co
     """The same of one outline, that has half (S,) as much on both sides of its middle, around an axis (2,): (128^3,);
     and which cells lie behind what it has beside it, (128^3,) bool."""
     x, y = axis
-    low, high, rows = _find_heights(view, axis, half)
+    low, high, rows = _find_heights(view, axis, half, config)
     rings, half = _make_rings(x, y), _calm_profile(half, config)
     uv, depth = project(rings.reshape(-1, 3), view.camera)
     even = np.clip(half[:, None] - np.abs(np.arange(SIZE) - middle) + 0.5, 0, 1).astype(np.float32)
@@ -128,29 +128,37 @@ def _find_axis(views: Sequence[LayerView], middles: Sequence[float]) -> np.ndarr
     return np.linalg.lstsq(rows, np.concatenate([lines, 0.03 * np.mean(places, 0)]), rcond=None)[0]
 
 
-def _find_heights(view: LayerView, axis: np.ndarray, half: np.ndarray) -> tuple[float, float, slice]:
+def _find_heights(view: LayerView, axis: np.ndarray, half: np.ndarray, config: ReconstructionConfig
+                  ) -> tuple[float, float, slice]:
     """The heights of the lowest and the highest circle around an axis (2,), and the rows between them: where the
     outline, seen obliquely, has their near and their far edge."""
     heights = np.linspace(-0.5, 0.5, 512, dtype=np.float32)
     line = np.stack([np.full_like(heights, axis[0]), np.full_like(heights, axis[1]), heights], 1)
     rows = (project(line, view.camera)[0][:, 1] + 1) / 2 * SIZE
-    first, last = _find_circles(half, np.hypot(*view.camera.position[:2]), view.camera.position[2])
+    first, last = _find_circles(half, np.hypot(*view.camera.position[:2]), view.camera.position[2], config)
     low, high = np.interp([-last, -first], -rows, heights)  # rows count downward
     return float(low), float(high), slice(int(first), int(last) + 1)
 
 
-def _find_circles(half: np.ndarray, away: float, above: float) -> tuple[float, float]:
+def _find_circles(half: np.ndarray, away: float, above: float, config: ReconstructionConfig) -> tuple[float, float]:
     """The rows in which an outline that reaches so far, half (S,), has the middles of the highest and the lowest
     circle. away, above: how far from the axis and above the ground the camera is; a circle looks as much lower than
     wide as that tells."""
     flat = max(above, 0) / np.hypot(away, above)
     rows = np.flatnonzero(half > 0)
-    down = [row for row in rows if row - rows[0] >= half[row] * flat]
-    up = [row for row in rows[::-1] if rows[-1] - row >= half[row] * flat]
-    first, last = (down or [rows[0]])[0], (up or [rows[-1]])[0]
+    first = rows[0] + _find_end(half[rows], flat, config.dome_widths[0])
+    last = rows[-1] - _find_end(half[rows[::-1]], flat, config.dome_widths[1])
     # where the outline still widens beyond, as that of a foot does, the circle lies there
     first, last = rows[0] + half[rows[0]:first + 1].argmax(), rows[-1] - half[last:rows[-1] + 1][::-1].argmax()
     return (first, last + 1) if first < last else (rows[0], rows[-1] + 1)
+
+
+def _find_end(half: np.ndarray, flat: float, share: float) -> int:
+    """How many rows within an outline that reaches so far, half (R,) from its end on, the last circle's middle lies,
+    if circles look so flat: a dome ends halfway there, about, where it has less than a share of its width."""
+    rows = np.arange(len(half))
+    disc, dome = (next(iter(np.flatnonzero(rows >= half * slope)), 0) for slope in (flat, flat / 2))
+    return int(dome if np.interp(disc / 2, rows, half) < share * half[disc] else disc)
 
 
 def _find_handles(mask: np.ndarray, body: np.ndarray, rows: slice, config: ReconstructionConfig) -> np.ndarray:
@@ -178,7 +186,7 @@ def is_uneven(view: LayerView, config: ReconstructionConfig = ReconstructionConf
     if not (half > 0).any():
         return False
     body = np.abs(np.arange(SIZE) - middle) < half[:, None] + 0.5
-    rows = _find_heights(view, _find_axis([view], [middle]), half)[2]
+    rows = _find_heights(view, _find_axis([view], [middle]), half, config)[2]
     pieces = _list_beside(view.mask, body, rows, config)
     room = SIZE // 4  # what lies beyond a picture counts as a body
     away = distances(np.pad(~body, room, constant_values=True))[room:-room, room:-room]

@@ -48,6 +48,17 @@ def test_a_vase_comes_back_from_its_outline_and_a_cup_is_hollow():
     assert (cup.ravel() > 0)[(AWAY < 0.06) & (np.abs(CELLS[:, 2] + 0.385) < 0.01)].any(), "it has a bottom"
 
 
+@pytest.mark.parametrize(("above", "below", "least"), [(1, 1, 0.95), (1, 0, 0.88), (0, 0, 0.88)])
+@pytest.mark.parametrize("elevation", [20, 35])
+def test_a_ball_a_dome_and_a_drum_end_as_they_do(above, below, least, elevation):
+    """above, below: whether they are round there."""
+    z = CELLS[:, 2]
+    solid = (np.abs(z) < 0.35) & (CELLS[:, 0]**2 + CELLS[:, 1]**2 + np.where(z > 0, above, below) * z**2 < 0.35**2)
+    deep = np.where(solid, 1, -1).astype(np.float32).reshape((2 * RESOLUTION,) * 3)
+    made = turn_outlines([view_of(solid, 0, elevation)], deep, ReconstructionConfig(thickness="turned"))
+    assert overlap(made, solid) > least
+
+
 @pytest.mark.parametrize("thickness", ["turned", "cup"])
 @pytest.mark.parametrize("wide", [1, 2])
 def test_what_has_no_room_to_be_turned_stays_or_vanishes(thickness, wide):
