@@ -201,7 +201,7 @@ def _tell_apart(photo: Photo, shot: Shot, notes: list[str], config: MattingConfi
     count = int((sizes > config.apart_share * sizes.max()).sum())
     if count > 1 and photo.is_found and shot.hints is None:
         notes.append(Message("{photo} shows {count} things apart from each other, and all became one asset. If one is "
-                             "meant, choose it: N in Correct Matte, or --object.", photo=shot.name, count=count))
+                             "meant, correct the matte, or choose it by its number.", photo=shot.name, count=count))
 
 
 def _follow_hints(config: ReconstructionConfig, thickness: str, symmetry: str) -> ReconstructionConfig:

@@ -76,6 +76,7 @@ def test_things_apart_are_told_where_nobody_said_what_is_object(model, monkeypat
         with pytest.raises(Cancelled):
             create_from_image([shot], name="things", model=model, notes=notes, progress=stop_at_layers)
         assert len(notes) == count and all("2 things apart" in str(note) for note in notes)
+        assert all("--" not in note and "Correct Matte" not in note for note in notes), "outside of Blender, too"
 
 
 def stop_at_layers(phase: str, fraction: float) -> None:
