@@ -144,6 +144,8 @@ def run(args: argparse.Namespace) -> int:
         raise NearError("There is nothing to create an asset from.", "Give --image, --mesh or both.")
     if args.model and not photos:
         raise NearError("A published model makes assets from photos.", "Give --image, too, or leave out --model.")
+    if not photos:
+        _refuse_guesses(args)
     if args.show_pose and not (photos and args.mesh):
         raise NearError("--show-pose draws a mesh over its photo.", "Give --image and --mesh, too.")
     shots = [take_shot(photo, alone=len(photos) == 1 and args.mesh is None) for photo in photos]
@@ -163,6 +165,14 @@ def run(args: argparse.Namespace) -> int:
     report.close(f"{args.out}: {len(made.coords)} voxels, {args.out.stat().st_size / 1e6:.1f} MB, "
                  f"{time.monotonic() - start:.1f} s")
     return 0
+
+
+def _refuse_guesses(args: argparse.Namespace) -> None:
+    """A mesh alone hides nothing that would be guessed."""
+    usual = {"thickness": "auto", "symmetry": "auto", "refine": False, "seed": 0, "matting": MATTINGS[0], "beside": []}
+    given = [name for name, value in usual.items() if getattr(args, name) != value]
+    if given:
+        raise NearError(f"--{given[0]} is about photos, and there is none.", "Give --image, too, or leave it out.")
 
 
 def _show_pose(path: Path | None):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import time
 from collections import Counter
@@ -46,8 +47,9 @@ def run(args: argparse.Namespace) -> int:
 
     _refuse_others(args)
     photos = image.list_photos(args.folder)
-    targets = name_targets(photos, _open_folder(args.out))
     engine, made = Engine(args.model, args.device, args.precision, args.beside), []
+    is_new = not args.out.exists()
+    targets = name_targets(photos, _open_folder(args.out))
 
     def create(photo: Path, target: Path, report: Reporter) -> Made:
         start = time.monotonic()
@@ -67,6 +69,9 @@ def run(args: argparse.Namespace) -> int:
                 made.append(Made(photo, target, problem=describe_failure(error)))
                 report.close(made[-1].problem)
     finally:  # Ctrl-C, too, tells what there is
+        if is_new and all(each.problem for each in made):
+            with contextlib.suppress(OSError):
+                args.out.rmdir()
         answer(draw_table(made))
     failed = sum(bool(each.problem) for each in made)
     return 0 if not failed else FAILED if failed == len(made) else SOME_FAILED

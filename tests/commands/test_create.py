@@ -6,9 +6,11 @@ import pytest
 from PIL import Image
 
 from near_core.commands import create
+from near_core.commands.cli import main
 from near_core.commands.terminal import Parser
 from near_core.create.shot import ORTHOGRAPHIC, Shot
 from near_core.errors import NearError
+from near_core.lab.bench.inputs import SAMPLES
 
 
 def shots(*words: str) -> list[Shot]:
@@ -40,6 +42,13 @@ def test_a_drawing_is_told_apart_from_photos():
     assert (angle.elevation, photo.elevation, photo.fov) == (None, None, None)
     (alone,) = shots("--image", "a.png", "--view", "front", "--fov", "orthographic")
     assert (alone.azimuth, alone.elevation, alone.fov) == (0, 0, ORTHOGRAPHIC)
+
+
+@pytest.mark.parametrize("words", [("--thickness", "thin"), ("--refine",), ("--seed", "1"), ("--beside", "."),
+                                   ("--symmetry", "off"), ("--matting", "isnet")])
+def test_what_is_about_photos_is_refused_of_a_mesh_alone(words, tmp_path, capsys):
+    assert main(["create", "--mesh", str(SAMPLES / "keg.glb"), "--out", str(tmp_path / "a.near"), *words]) == 2
+    assert f"{words[0]} is about photos" in capsys.readouterr().err and not list(tmp_path.iterdir())
 
 
 def test_a_box_is_in_the_photo_s_pixels(tmp_path):

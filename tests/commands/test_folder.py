@@ -44,7 +44,10 @@ def test_what_fails_does_not_stop_the_rest(photos, capsys):
 def test_none_made_is_a_failure(photos, capsys):
     (photos / "a.png").unlink()
     assert main(["create", "--folder", str(photos), "--out", str(photos / "made")]) == 2
-    assert "0 of 1 made" in capsys.readouterr().out
+    assert "0 of 1 made" in capsys.readouterr().out and not (photos / "made").exists()
+    (photos / "old").mkdir()
+    assert main(["create", "--folder", str(photos), "--out", str(photos / "old")]) == 2
+    assert (photos / "old").exists(), "it was there before"
 
 
 def test_photos_that_are_called_the_same_have_files_of_their_own():
