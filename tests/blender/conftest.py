@@ -2,6 +2,7 @@
 
 import tempfile
 import time
+import typing
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,8 @@ def addon():
     near_blender.register()
     yield near_blender
     near_blender.unregister()
+    for forget in typing._cleanups:  # Blender's types that the glTF exporter's annotations name: 4.2 crashes on them
+        forget()
 
 
 @pytest.fixture(autouse=True)
