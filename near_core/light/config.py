@@ -41,6 +41,14 @@ class TransportConfig:
     spot_glare: float = 8.0  # times the map's mean luminance: what spots add to a reflection at most. A stray normal
     #                          that meets a sun shall not outshine its neighbours
     point_glare: float = 512.0  # the same of points on a skin, whose normals are its own
+    # of a skin's points, times highlights.split's turned: alpha squared of a lobe that meets lamps and spots whole;
+    # narrower ones do in parts of a pixel, half of it already in full
+    pixel_spread: float = 12.0
+    part_spread: float = 2.5  # the same of the narrowest lobe of a part
+    most_spread: float = 0.18  # to which this widens one
+    part_reach: float = 0.27  # pixels from its centre, to the side and up, that parts lie
+    narrow_times: float = 4.0  # as soon their rays leave spots to these
+    part_glare: float = 8192.0  # as point_glare, of what is averaged over parts
     mirror_rows: int = 512  # at most, of the map that a mirrored metal shows
     mirror_bounces: int = 2  # metals from which a ray that met one goes on, to what they mirror in turn
     point_rays: int = 32  # of a point between surfels, not traced

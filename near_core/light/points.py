@@ -12,8 +12,9 @@ import numpy as np
 from .._kernels import grid, specular
 from ..asset import CELL, Surfels
 from ..scene import Occluders
-from . import lamplight, principled, spots
+from . import highlights, lamplight, principled, spots
 from .config import TransportConfig
+from .highlights import NarrowPoints
 from .lamplight import LampLight
 from .shadows import Feet, Surroundings
 from .terms import Shaded, find_wide, mirror_spots, pick_rows
@@ -95,7 +96,8 @@ class MetPoints:
     float32, a pixel's edge at each, asset units. find_feet: finds where they touch the skin. fewer: (K,) uint8, how
     many times their rays are halved. alike: (K,) bool, which mirror what the point does that speaks for them. lead:
     (K,) int, that point, where several lie side by side on one surface, else itself; None where each speaks for itself.
-    pattern: (K,) int, which of spots.PATTERNS each one's rays have, None: the first."""
+    pattern: (K,) int, which of spots.PATTERNS each one's rays have, None: the first. narrow: those whose highlights are
+    finer than pixels."""
 
     points: Surfels
     view: np.ndarray
@@ -106,6 +108,7 @@ class MetPoints:
     alike: np.ndarray
     lead: np.ndarray | None = None
     pattern: np.ndarray | None = None
+    narrow: NarrowPoints | None = None
 
     @cached_property
     def feet(self) -> Feet:
@@ -115,9 +118,10 @@ class MetPoints:
 
 def meet(lit: LitSurface, around: Told, points: Surfels, view: np.ndarray, size: np.ndarray,
          find_feet: Callable[[], Feet], cut: bool = False, lead: np.ndarray | None = None,
-         pattern: np.ndarray | None = None) -> MetPoints:
+         pattern: np.ndarray | None = None, turned: np.ndarray | None = None) -> MetPoints:
     """What the surfels around tell points. points, view, size, find_feet, lead, pattern: as MetPoints. cut: whether the
-    camera's clip start may cut the asset open: its inner side, which no surfel faces, is dark."""
+    camera's clip start may cut the asset open: its inner side, which no surfel faces, is dark. turned: as
+    highlights.split takes it, None where normals do not turn."""
     config = lit.transport.config
     blend = partial(grid.blend, lit.transport.grid, points.position, points.normal, share=around.share,
                     radius=config.blend_radius, step=config.blend_step, threads=1)
@@ -126,7 +130,8 @@ def meet(lit: LitSurface, around: Told, points: Surfels, view: np.ndarray, size:
         facing = np.einsum("kc,kc->k", points.normal, blend(features=lit.transport.surfels.normal))
         told[facing <= 0] = 0
     return MetPoints(points, view, told, size, find_feet, _spare_rays(points, view, config),
-                     _find_alike(points, lead, config), lead, pattern)
+                     _find_alike(points, lead, config), lead, pattern,
+                     None if turned is None else highlights.split(points, turned, config))
 
 
 def _spare_rays(points: Surfels, view: np.ndarray, config: TransportConfig) -> np.ndarray:
@@ -294,13 +299,13 @@ def _find_irradiance(lit: LitSurface, points: Surfels, told: np.ndarray, arrives
     return np.stack([whole, direct + told[:, _Light.DIRECT] * bend, told[:, _Light.BOUNCED]], 1)
 
 
-def _reflect_map(lit: LitSurface, met: MetPoints, arrives: np.ndarray) -> tuple[np.ndarray, list]:
+def _reflect_map(lit: LitSurface, met: MetPoints, arrives: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """What points reflect of the open map, (K, 2, 3) for F0 and F90; and likewise of its spots where rays do not find
-    them, all of them and as far as they arrive (K, P)."""
+    them, all of them and as far as they arrive (K, P), (2, K, 2, 3)."""
     light, config, points, view, count = lit.light, lit.transport.config, met.points, met.view, len(met.points)
     turn = light.asset_to_map(lit.rotation).astype(np.float32)
-    wide = find_wide(points.roughness, config) if arrives.shape[1] else np.zeros(count, np.float32)
-    opened, glare = np.zeros((count, 2, 3), np.float32), [np.zeros((count, 2, 3), np.float32) for _ in range(2)]
+    wide = _find_wide(met, config) if arrives.shape[1] else np.zeros(count, np.float32)
+    opened = np.zeros((count, 2, 3), np.float32)
     rays = config.point_rays if light.near is None else config.probe_rays
     key = np.full(count, config.even_key, np.int32)  # the same rays for all points: no noise between neighbours
     fewer = np.minimum(met.fewer, config.open_halvings if light.near is None else 0)  # probes have few already
@@ -314,13 +319,33 @@ def _reflect_map(lit: LitSurface, met: MetPoints, arrives: np.ndarray) -> tuple[
             origin=part.position, rays=rays, fewer=fewer[rows], threads=1)
     if met.alike.any():
         opened[met.alike] = opened[met.lead[met.alike]]
+    return opened, _mirror_spots(lit, met, arrives, wide)
+
+
+def _find_wide(met: MetPoints, config: TransportConfig) -> np.ndarray:
+    """As terms.find_wide of points, (K,): rays miss spots in narrow highlights, too."""
+    wide = find_wide(met.points.roughness, config)
+    if met.narrow is not None:
+        wide[met.narrow.rows] = np.maximum(wide[met.narrow.rows], np.minimum(config.narrow_times * met.narrow.share, 1))
+    return wide
+
+
+def _mirror_spots(lit: LitSurface, met: MetPoints, arrives: np.ndarray, wide: np.ndarray) -> np.ndarray:
+    """What points mirror of a map's spots, all of them and as far as they arrive (K, P), times wide (K,):
+    (2, K, 2, 3) for F0 and F90."""
+    light, config, narrow = lit.light, lit.transport.config, met.narrow
+    turn, made = light.asset_to_map(lit.rotation).astype(np.float32), np.zeros((2, len(wide), 2, 3), np.float32)
     rows = pick_rows(wide > 0)
-    if arrives.shape[1] and len(part := points.take(rows)):
-        towards = np.ascontiguousarray(view[rows])
-        for out, sent in zip(glare, mirror_spots(light, turn, part, towards, arrives[rows], config,
-                                                 config.point_glare)):
-            out[rows] = wide[rows, None, None] * sent
-    return opened, glare
+    if not arrives.shape[1] or not len(part := met.points.take(rows)):
+        return made
+
+    def mirror(part: Surfels, rows: np.ndarray | slice, limit: float) -> np.ndarray:
+        return np.stack(mirror_spots(light, turn, part, met.view[rows], arrives[rows], config, limit))
+
+    made[:, rows] = mirror(part, rows, config.point_glare)
+    if narrow is not None:
+        made[:, narrow.rows] = narrow.average(partial(mirror, limit=config.part_glare))
+    return made * wide[:, None, None]
 
 
 def _light_by_lamps(lit: LitSurface, met: MetPoints, arrives: np.ndarray, among: np.ndarray
@@ -331,7 +356,13 @@ def _light_by_lamps(lit: LitSurface, met: MetPoints, arrives: np.ndarray, among:
     if lit.skin is not None and lit.lamps.points:
         arrives = lamplight.sharpen(lit.lamps, points, arrives, lit.matrix, lit.rotation, lit.skin, met.feet,
                                     lit.around)
-    (opened, direct), mirrored = lamplight.light_points(lit.lamps, points, arrives, view, lit.matrix, lit.rotation,
-                                                        lit.transport.config.spot_roughness)
+
+    def light(part: Surfels, rows: np.ndarray | slice) -> tuple[np.ndarray, np.ndarray]:
+        return lamplight.light_points(lit.lamps, part, arrives[rows], view[rows], lit.matrix, lit.rotation,
+                                      lit.transport.config.spot_roughness)
+
+    (opened, direct), mirrored = light(points, slice(None))
+    if met.narrow is not None:
+        mirrored[:, met.narrow.rows] = met.narrow.average(lambda part, rows: light(part, rows)[1])
     return (np.stack([opened, direct, met.told[:, _Light.LAMPS_BOUNCED]], 1),
             np.stack([mirrored[0], mirrored[1] + among], 1))

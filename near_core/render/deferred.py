@@ -113,9 +113,9 @@ def _place(instance: SkinnedInstance, around: Told, channels: int, settings: Set
     strength = lit.light.environment.strength
 
     def meet(surfels: Surfels, to_camera: np.ndarray, key: np.ndarray, size: np.ndarray,
-             find_feet: Callable[[], Feet], lead: np.ndarray) -> tuple[MetPoints, np.ndarray]:
+             find_feet: Callable[[], Feet], lead: np.ndarray, turned: np.ndarray) -> tuple[MetPoints, np.ndarray]:
         view = np.ascontiguousarray(to_camera @ rotation)
-        met = points.meet(lit, around, instance.look.dress(surfels), view, size, find_feet, cut, lead, key)
+        met = points.meet(lit, around, instance.look.dress(surfels), view, size, find_feet, cut, lead, key, turned)
         return met, points.mirror_asset(lit, met, key % len(lit.transport.surfels))
 
     def shade(met: MetPoints, mirrored: np.ndarray, depth: np.ndarray) -> np.ndarray:

@@ -31,14 +31,15 @@ TOGETHER = 2 ** 27  # bytes that skins whose points are shaded together may keep
 class PlacedSkin:
     """A skin in the world. matrix: (4, 4) float64, asset frame -> world. meet: what K of its points are told and mirror
     of the asset, with noise: their surfels, directions to the camera (K, 3) in the world, key (K,), a pixel's edge at
-    each (K,), what finds where they touch the skin, which point speaks for each (K,) -> MetPoints, (K, n). shade: what
+    each (K,), what finds where they touch the skin, which point speaks for each (K,), by how much a pixel's normals
+    turn (K,), as points.meet takes it -> MetPoints, (K, n). shade: what
     they look like: these, the latter without noise, depth (K,) -> features (K, C), as passes.pack makes them. known: of
     K points of an opaque skin, asset frame, and their depth, the features where they are known, and whether they are,
     (K,) bool. share: 0..1 of what is seen of it; its inside is not seen through it."""
 
     prepared: PreparedSkin
     matrix: np.ndarray
-    meet: Callable[[Surfels, np.ndarray, np.ndarray, np.ndarray, Callable[[], Feet], np.ndarray],
+    meet: Callable[[Surfels, np.ndarray, np.ndarray, np.ndarray, Callable[[], Feet], np.ndarray, np.ndarray],
                    tuple[MetPoints, np.ndarray]]
     shade: Callable[[MetPoints, np.ndarray, np.ndarray], np.ndarray]
     known: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]] | None = None
@@ -192,8 +193,9 @@ class _Piece:
         left, top = np.round((camera.frame or (0, 0))[:2]).astype(int)  # windows of a picture send the same rays
         across, down = chosen.pixel % camera.width - left, chosen.pixel // camera.width - top
         key = (across % SIDE + SIDE * (down % SIDE)).astype(np.int32)
+        turned = 1 - np.sqrt(np.einsum("kc,kc->k", chosen.normal, chosen.normal))
         return skin.meet(surfels, camera.directions_to(world), key, size, partial(skin.prepared.find_feet, chosen),
-                         _find_leads(across, down, chosen, self.strip.config.skin_alike * size))
+                         _find_leads(across, down, chosen, self.strip.config.skin_alike * size), turned)
 
     def smooth(self, met: Sequence[MetPoints], mirrored: np.ndarray, threads: int) -> np.ndarray:
         """What its points mirror of the asset, as PlacedSkin.meet, without the noise of their few rays."""

@@ -26,7 +26,7 @@ def encoded(picture: np.ndarray) -> bytes:
     return out.getvalue()
 
 
-def meet(surfels, to_camera, key, size, find_feet, lead):
+def meet(surfels, to_camera, key, size, find_feet, lead, turned):
     """Points that are told nothing and mirror nothing of the asset."""
     count = len(surfels)
     nothing = np.empty((count, 0), np.float32)
