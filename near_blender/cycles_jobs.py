@@ -11,7 +11,7 @@ import bpy
 import numpy as np
 
 from . import colorspace, contact_sheet, cycles_aovs, cycles_lamps, cycles_occluders, cycles_textures, cycles_world
-from ._core import errors, filters, image, progress
+from ._core import composite, errors, filters, image, progress
 from ._core import scene as scenes
 from .cycles_filter import GLOSSY, TRANSMITTED
 from .cycles_front import measure_pixel
@@ -35,7 +35,6 @@ PASSES = {"Combined": ("", ("Combined",)), "Depth": ("use_pass_z", ("Depth",)),
           **{name: ("", (aov,)) for name, (aov, _) in cycles_aovs.AOVS.items()},
           "Cryptomatte Object": ("use_pass_cryptomatte_object", ("CryptoObject",))}
 _COLORS = ("Combined", "Diffuse Color", *GLOSSY, *TRANSMITTED, "Emission", "Base Color")
-_HOLE_EDGE = 2.0  # pixels
 _BLUR = 2  # texels, twice
 _LEAST = 32  # pixels along an edge of what is denoised
 _FILTERED = {GLOSSY: 0.05, TRANSMITTED: 0.005}  # of what an asset sees, from which diffuse rays see it otherwise
@@ -103,8 +102,9 @@ class CyclesJobs:
         stage.values.want(stage.layer, wanted)
         with stage.without_film_tricks(holdouts=not request["holdouts"]):
             try:
-                stage.holes.cut(request["holes"], measure_pixel(request["camera"], request["size"]), _HOLE_EDGE,
-                                stage.time, request["camera"].get("motion", {}).get("shutter", 0))
+                stage.holes.cut(request["holes"], measure_pixel(request["camera"], request["size"]),
+                                composite.CompositeConfig().hole_edge, stage.time,
+                                request["camera"].get("motion", {}).get("shutter", 0))
                 drawn = stage.draw(request.progress)
             finally:
                 stage.holes.close()

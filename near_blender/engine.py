@@ -157,7 +157,7 @@ class NearRenderEngine(bpy.types.RenderEngine):
             drawn = [answer["passes"] for answer in self._wait_for(jobs, 0.8, 1.0)]
             front, cut = around.take_front(drawn, behind, wanted, ranks)
         pixel = camera.measure_pixel(made["Depth"][..., 0])
-        return composite.compose(made, behind, front, held, cut, pixel, bool(blur))
+        return composite.compose(made, behind, front, held, cut, pixel, answers[0]["blurred"])
 
     def _describe_view(self, depsgraph: bpy.types.Depsgraph, view: str, motion: exposure.Motion | None
                        ) -> dict[str, Any]:

@@ -35,11 +35,13 @@ class Engine:
     "mps"; precision: "auto", "float32", "bfloat16" or "float16"; companions: folders with what creating takes beyond
     the checkpoint; all for published networks only.
     notes: after each picture or asset, one sentence for everything the person should know about it.
+    blurred: whether the last picture was, in part at least.
     """
 
     def __init__(self, model: str | Path | None = None, device: str = "auto", precision: str = "auto",
                  companions: Sequence[str | Path] = ()) -> None:
         self.notes: list[str] = []
+        self.blurred = False
         self._embedded = Renderer()
         self._chosen = None if model is None else (model, device, precision, companions)
         self._looking: RememberingMini | None = None  # at photos
@@ -117,7 +119,9 @@ class Engine:
         self.notes = [Message("{name} was made for the published model, which is not chosen: near-mini draws it from "
                               "its material, so it may look different.", name=name) for name in _list_names(rest)]
         if not full:
-            return self._embedded.render(rest, camera, environment, settings, progress, lamps, occluders, shutter, lens)
+            made = self._embedded.render(rest, camera, environment, settings, progress, lamps, occluders, shutter, lens)
+            self.blurred = self._embedded.blurred
+            return made
         published = self._open(progress)
         settings = replace(settings, passes=tuple(name for name in settings.passes if name in PASSES))
         if not rest:
@@ -131,6 +135,7 @@ class Engine:
                 put_sky_behind(picture["Combined"], environment, camera, settings.threads)
             picture = {name: picture[name] for name in settings.passes}
         self.notes += published.notes
+        self.blurred = bool(rest) and self._embedded.blurred
         if shutter is not None or lens is not None:
             self.notes.append(Message("The published model draws without motion blur and depth of field."))
         looked = dict.fromkeys(each.asset.name for each in full if each.look != PLAIN)

@@ -7,16 +7,13 @@ import numpy as np
 from ..directions import unit
 from ..image import filters
 from ..scene import LIGHT, PASSES, Camera, Environment
+from .config import CompositeConfig
 from .parallel import parallel_map
 
 NEAREST = ("Depth", "Object Index", "Material Index", "Vector")  # never mixed: of what covers most of a pixel
 RANKED = "Cryptomatte"  # (H, W, 2 R): R pairs of id and coverage, the greatest coverage first; id 0 is nothing
 BAND = 16  # rows that a sky is put behind at once: what they need stays in a core's cache
 LEAST_COVERAGE = 1e-4  # of a pixel: what covers less gets no rank
-SOLID = 0.98  # of a pixel: what covers more lets nothing shine through
-HOLE_EDGE = 2  # pixels by which assets are cut out larger than they are
-GRAIN = 0.06  # of a blurred asset that something seems to hide, below which this is the noise of few samples
-RIM = 32.0  # pixels before an asset that may be cut away with it
 
 
 def merge(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -51,7 +48,7 @@ def put_sky_behind(combined: np.ndarray, environment: Environment, camera: Camer
 
 def compose(assets: dict[str, np.ndarray], ordinary: dict[str, np.ndarray], front: dict[str, np.ndarray] | None = None,
             held: np.ndarray | float = 0.0, cut: np.ndarray | float = 0.0, pixel: np.ndarray | float = 0.0,
-            blurred: bool = False) -> dict[str, np.ndarray]:
+            blurred: bool = False, config: CompositeConfig = CompositeConfig()) -> dict[str, np.ndarray]:
     """Assets among ordinary things: front + (1 - front's alpha) assets + (1 - assets' alpha) (ordinary - front).
 
     Where `front` shows something it covers the assets; what is left of `ordinary` without it is what lies behind them.
@@ -68,10 +65,10 @@ def compose(assets: dict[str, np.ndarray], ordinary: dict[str, np.ndarray], fron
     `ordinary`.
     """
     if front is not None and np.any(pixel):
-        seen = _find_seen(assets, ordinary, front, pixel, blurred)
+        seen = _find_seen(assets, ordinary, front, pixel, blurred, config)
         assets, held = _fade(assets, seen), held * seen
     alpha, made = assets["Combined"][..., 3:], {}
-    free, hiding = _measure_free(alpha, front, blurred)
+    free, hiding = _measure_free(alpha, front, blurred, config)
     free = free - cut
     for name in ordinary:
         before = None if front is None else front[name]
@@ -91,27 +88,27 @@ def compose(assets: dict[str, np.ndarray], ordinary: dict[str, np.ndarray], fron
     return made
 
 
-def _measure_free(alpha: np.ndarray, front: dict[str, np.ndarray] | None, blurred: bool
-                  ) -> tuple[np.ndarray, np.ndarray]:
+def _measure_free(alpha: np.ndarray, front: dict[str, np.ndarray] | None, blurred: bool,
+                  config: CompositeConfig) -> tuple[np.ndarray, np.ndarray]:
     """How much of assets nothing is in front of while they are in a pixel, and how much of what is neither in front nor
-    beside them they hide. alpha: theirs. All (H, W, 1)."""
+    beside them they hide. alpha: theirs. All (H, W, 1). blurred: where they do not cover all around, noise is smoothed,
+    and with it what is thin."""
     if front is None:
         return np.ones_like(alpha), alpha
     left = 1 - front["Combined"][..., 3:]
     if not blurred:
         return left, alpha
-    there = np.maximum(filters.local_maximum(alpha[..., 0], HOLE_EDGE)[..., None], 1e-6)
+    edge, smooth = config.hole_edge, lambda values: filters.blur_box(values[..., 0], config.hole_edge)[..., None]
+    there = np.maximum(filters.local_maximum(alpha[..., 0], edge)[..., None], 1e-6)
     before = (there - left) / there
-    free = 1 - np.clip(_smooth(before) / GRAIN - 1, 0, 1) * np.clip(before, 0, 1)
-    return free, np.clip(free * alpha / np.maximum(_smooth(left), 1e-6), 0, 1)
-
-
-def _smooth(values: np.ndarray) -> np.ndarray:
-    return filters.blur_box(values[..., 0], HOLE_EDGE)[..., None]
+    free = 1 - np.clip(smooth(before) / config.grain - 1, 0, 1) * np.clip(before, 0, 1)
+    whole = 1 - filters.local_maximum(1 - alpha[..., 0], edge)[..., None] > config.solid
+    hiding = np.clip(free * alpha / np.maximum(smooth(left), 1e-6), 0, 1)
+    return np.where(whole, left, free), np.where(whole, alpha, hiding)
 
 
 def _find_seen(assets: dict[str, np.ndarray], ordinary: dict[str, np.ndarray], front: dict[str, np.ndarray],
-               pixel: np.ndarray | float, blurred: bool) -> np.ndarray:
+               pixel: np.ndarray | float, blurred: bool, config: CompositeConfig) -> np.ndarray:
     """How much of the assets has not sunk into what is ordinary, (H, W, 1): a wall, the ground around a foot.
 
     Assets are cut out of `front` a little larger than they are, and with them the rim of what they stick in. Where this
@@ -120,15 +117,15 @@ def _find_seen(assets: dict[str, np.ndarray], ordinary: dict[str, np.ndarray], f
     """
     depth, alpha = ordinary["Depth"][..., 0], assets["Combined"][..., 3]
     ahead, gone = assets["Depth"][..., 0] - depth, 1 - front["Combined"][..., 3]  # metres
-    solid = (ordinary["Combined"][..., 3] > SOLID) & (depth > 0)
-    inside = solid & (alpha > (SOLID if blurred else 1 - SOLID))
-    near = inside & (ahead < RIM * pixel)
+    solid = (ordinary["Combined"][..., 3] > config.solid) & (depth > 0)
+    inside = solid & (alpha > (config.solid if blurred else 1 - config.solid))
+    near = inside & (ahead < config.rim * pixel)
     # of a pixel in whose middle the line runs a half is hidden, but none where the asset covers no more than the other
     slope = np.maximum(_measure_slope(np.where(inside, ahead, np.nan)), 1e-9)
     seen = np.clip(1.5 - alpha - ahead / slope, 0, 1)
-    rim = near & (seen < 1) & (gone > SOLID)
+    rim = near & (seen < 1) & (gone > config.solid)
     if not blurred:
-        rim |= near & (seen < 1) & (gone > 1 - SOLID) & (_measure_bend(depth) < pixel)
+        rim |= near & (seen < 1) & (gone > 1 - config.solid) & (_measure_bend(depth) < pixel)
     for _ in range(2):  # where the cut ends, the rim is there in part
         rim = near & (filters.local_minimum(~rim * 1.0) < 1)
     return np.where(rim, seen, 1)[..., None].astype(np.float32)

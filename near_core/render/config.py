@@ -55,8 +55,8 @@ class SplattingConfig:
         (0.0625, 0.0625), (0.1875, -0.3125), (0.3125, -0.0625), (0.4375, 0.3125))
     least_blur: float = 0.25  # pixels that something is displaced by, from which a picture is not drawn sharp
     moments_per_pixel: float = 0.75  # sharp pictures of a blurred one, for every pixel of the greatest displacement
-    least_moments: int = 24  # of them
-    draft_moments: int = 8  # at most, while something moves or in drafts
+    least_moments: int = 24  # of them, in final pictures
+    draft_moments: int = 8  # of them, while something moves or in drafts
     final_moments: int = 64  # at most
     same_point: float = 0.5  # cells: points of a skin that lie no further apart in depth look the same
     skin_layers: int = 8  # transparent ones that are looked through
@@ -91,3 +91,13 @@ class NeighbourConfig:
     least_angle: float = 0.1  # radians, about, as which a neighbour is seen: half its width over its distance
     least_glow: float = 0.02  # the same for one that glows
     probe_rows: int = 64  # of the probe
+
+
+@dataclass(frozen=True)
+class CompositeConfig:
+    """How assets come among ordinary things. Chosen by hand."""
+
+    solid: float = 0.98  # of a pixel: what covers more lets nothing shine through
+    hole_edge: int = 2  # pixels by which assets are cut out larger than they are
+    grain: float = 0.06  # of a blurred asset that something seems to hide, below which this is the noise of few samples
+    rim: float = 32.0  # pixels before an asset that may be cut away with it

@@ -47,7 +47,7 @@ class Renderer:
     rotation.
 
     model: the networks, by default those of this build. splatting, transport: how surfels are drawn, how light is
-    carried; they hold for every picture.
+    carried; they hold for every picture. blurred: whether the last picture was, as nothing moves in some.
     """
 
     def __init__(self, model: runtime.NearMini | None = None, splatting: SplattingConfig = SplattingConfig(),
@@ -59,6 +59,7 @@ class Renderer:
         self._placed = PlacedInstances(splatting)
         self._told: RecentResults[points.Told] = RecentResults(OLDER, count_bytes)
         self._lights.posed += [self._placed.kept, self._told]
+        self.blurred = False
 
     def render(self, instances: list[Instance], camera: Camera, environment: Environment,
                settings: Settings = Settings(), progress: Progress = silent, lamps: Sequence[Lamp] = (),
@@ -84,7 +85,7 @@ class Renderer:
         self._lights.begin(kind)
         light = self._lights.prepare(environment)
         blur = moments.plan(instances, camera, shutter, lens, settings, self.splatting)
-        config = self._widen(blur)
+        self.blurred, config = blur is not None, self._widen(blur)
         coarseness = settings.coarseness if settings.quality == "draft" else 1.0
         standing = find_standing(instances)
         seen = deferred.add_skins(find_seen(instances, camera, settings.quality, config, coarseness, standing),

@@ -147,6 +147,7 @@ def _is_posed(answer: Fields, request: Fields) -> bool:
 
 ANSWERS: dict[str, Callable[[Fields, Fields], bool]] = {
     "render": lambda answer, request: isinstance(answer["model"], str) and _is_number(answer["seconds"], 0)
+    and isinstance(answer["blurred"], bool)
     and _are_passes(answer["passes"], request["settings"].passes, request["camera"].width, request["camera"].height,
                     True),
     "bake": _is_baked, "find_matte": _is_matte, "find_pose": _is_posed,

@@ -189,7 +189,8 @@ class Operations:
         if around is not None and len(around.faces) and not has_embree():
             notes.append(Message("Embree is missing: ordinary objects cast no shadows of lamps on neural assets. "
                                  "Install the extension again."))
-        return {"passes": passes, "warning": join(*notes), "model": engine.model_hash}
+        return {"passes": passes, "warning": join(*notes), "model": engine.model_hash,
+                "blurred": engine.blurred}
 
     def bake(self, request: Request) -> dict[str, Any]:
         """The one instance of a request as a mesh or as splats under its light, and the PSNR of that; of an asset, that

@@ -38,7 +38,8 @@ def list_pairs() -> list[Pair]:
     settings = Settings(passes=tuple(passes))
     photo = {"op": "create_image", "photos": ["a", "b"]}
     done: list[Pair] = [
-        ({"op": "render", "camera": view, "settings": settings}, {"passes": passes, "seconds": 1.0, "model": "x"}),
+        ({"op": "render", "camera": view, "settings": settings}, {"passes": passes, "seconds": 1.0, "model": "x",
+                                                                  "blurred": False}),
         ({"op": "bake", "kind": "mesh"}, {"mesh": made, "psnr": 30.0}),
         ({"op": "bake", "kind": "splats"}, {"ply": some_bytes(9), "psnr": 30.0}),
         ({"op": "create_mesh"}, {"asset": data}), (photo, {"asset": data, "views": [(10.0, 20.0), None],

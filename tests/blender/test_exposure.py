@@ -112,6 +112,27 @@ def test_ordinary_things_and_the_camera_blur_alike(scene, tmp_path):
     assert inside < 0.02 < edge
 
 
+@pytest.mark.parametrize("blur", ["motion", "lens"])
+def test_a_post_before_an_asset_is_as_bright_where_nothing_is_blurred(scene, tmp_path, blur):
+    bpy.ops.mesh.primitive_plane_add(size=40, location=(0, 3, 0), rotation=(1.5708, 0, 0))
+    bpy.ops.mesh.primitive_cylinder_add(radius=0.008, depth=3, location=(0.005, -1.2, 0))  # half a pixel
+    bpy.context.object.data.materials.append(bpy.data.materials.new("Black"))
+    bpy.context.object.data.materials[0].use_nodes = True
+    principled = bpy.context.object.data.materials[0].node_tree.nodes["Principled BSDF"]
+    principled.inputs["Base Color"].default_value = 0, 0, 0, 1
+    ob = bpy.data.objects["Asset"]
+    ob.animation_data_clear()
+    ob.location, scene.near.samples = (0, 0, 0), 64
+    sharp = draw(scene, tmp_path, "NEAR")
+    if blur == "motion":
+        scene.render.use_motion_blur = True
+    else:
+        scene.camera.data.dof.use_dof, scene.camera.data.dof.aperture_fstop = True, 1e4
+    switched = draw(scene, tmp_path, "NEAR")
+    post = np.s_[30:42, 47:50, :3]
+    assert switched[post].mean() == pytest.approx(sharp[post].mean(), rel=0.03)
+
+
 def test_a_lens_follows_the_object_in_focus(scene):
     camera = scene.camera
     assert exposure.read_lens(camera) is None

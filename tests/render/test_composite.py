@@ -134,6 +134,36 @@ def test_a_blurred_asset_covers_what_is_behind_it_as_long_as_it_is_there(fence, 
                                    atol=0.11)
 
 
+def draw_plane(color: tuple[int, int, int], alpha: np.ndarray | float, depth: float) -> dict[str, np.ndarray]:
+    """A plane that covers 12 x 24 pixels so far."""
+    alpha = np.broadcast_to(np.float32(alpha), (12, 24))[..., None]
+    return {"Combined": np.float32([*color, 1]) * alpha, "Depth": np.float32(depth) * (alpha > 0)}
+
+
+@pytest.mark.parametrize("blurred", [False, True])
+@pytest.mark.parametrize("cover,period", [(0.5, 24), (1, 24), (0.5, 6), (1, 3), (0.3, 4), (0.06, 1), (0.03, 1)])
+def test_what_is_thin_or_faint_covers_an_asset_as_much_as_it_is_there(cover, period, blurred):
+    """A wire, a fence, a haze, where the asset covers all for as long as the shutter is open."""
+    thin = np.where(np.arange(24) % period == 2 % period, np.float32(cover), 0)
+    before, wall = draw_plane((1, 0, 0), thin, 2), draw_plane((0, 0, 1), 1, 5)
+    ordinary = wall | {"Combined": before["Combined"] + (1 - thin[:, None]) * wall["Combined"]}
+    made = compose(draw_plane((0, 1, 0), 1, 3), ordinary, before, pixel=0.01, blurred=blurred)["Combined"]
+    np.testing.assert_allclose(made[6, :, :3], np.stack([thin, 1 - thin, 0 * thin], 1), atol=1e-6)
+
+
+def test_a_wire_before_a_blurred_asset_is_as_bright_where_this_covers_all():
+    """Its edge comes in over sixteen pixels; beside it the wall is seen."""
+    columns = np.arange(24)
+    there, wire = np.clip((columns - 1) / 12, 0, 1), np.where(columns % 4 == 1, np.float32(0.5), 0)
+    share = np.stack([wire, (1 - wire) * there, (1 - wire) * (1 - there)], 1)  # of wire, asset, wall: what is seen
+    before, wall = draw_plane((1, 0, 0), wire, 2), draw_plane((0, 0, 1), 1, 5)
+    ordinary = wall | {"Combined": before["Combined"] + (1 - wire[:, None]) * wall["Combined"]}
+    front = before | {"Combined": before["Combined"] + np.float32([0, 0, 1, 1]) * share[:, 2:]}
+    made = compose(draw_plane((0, 1, 0), there, 3), ordinary, front, pixel=0.01, blurred=True)["Combined"]
+    np.testing.assert_allclose(made[6, 16:22, :3], share[16:22], atol=1e-6)
+    assert np.abs(made[6, 4:12, :3].sum(1) - 1).max() < 0.25
+
+
 def stand_in_the_ground(coverage: float, left: float, deep: float) -> tuple[dict[str, np.ndarray], ...]:
     """An asset of 34 rows, of which it covers each pixel so far, in white ground that comes `deep` metres nearer with
     each row from row 20 on; and that ground with the asset cut out of it, where so much of it is left."""

@@ -101,7 +101,9 @@ def test_what_stands_still_in_focus_is_sharp(renderer, box):
     moving = Shutter([VIEW] * 2, np.array([[stand(), stand(1.1)], [stand(), stand(1.3)]]))
     made = renderer.render([Instance(box, stand()), beside], VIEW, SKY, SETTINGS, shutter=moving)
     left = np.s_[:, :60]  # where nothing moves
-    assert np.abs(made["Combined"][left] - sharp["Combined"][left]).mean() < 0.002
+    assert np.abs(made["Combined"][left] - sharp["Combined"][left]).mean() < 0.002 and renderer.blurred
+    renderer.render([Instance(box, stand())], VIEW, SKY, SETTINGS, shutter=still)
+    assert not renderer.blurred
 
 
 def test_a_turning_camera_blurs_the_world_behind(renderer):
