@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .asset import NeuralAsset, octants
-from .asset.deformation import Body, Deformation, find_stretch, stretch
+from .asset.deformation import Body, Deformation, choose_stretches, stretch
 from .cache import RecentResults, count_bytes
 from .create.create import create_from_image
 from .errors import Message, NearError
@@ -21,8 +21,6 @@ from .render.renderer import Renderer
 from .scene import PASSES, PLAIN, Camera, Environment, Instance, Lamp, Lens, Occluders, Settings, Shutter
 
 BODIES = 512 * 2**20  # bytes of what the poses of deformed assets share
-# by which scales of an instance differ, from which its asset is stretched: the first with few enough different ones
-STEPS, MOST_STRETCHED = (1.1, 1.3, 2.0, 8.0), 32
 # what is known of a photo's camera and object
 GUIDES = ("camera", "azimuth", "elevation", "fov", "thickness", "symmetry", "refine", "on_pose", "on_views", "anchor",
           "on_frame")
@@ -77,16 +75,15 @@ class Engine:
                  ) -> tuple[list[Instance], Shutter | None]:
         """The same scene, in which assets are stretched, about as their matrices have it: light turns with an instance,
         but knows nothing of scales. make: else only those are that are known already."""
-        usable = [np.isfinite(each.matrix).all() and not self._is_published(each) for each in instances]
-        for step in STEPS:
-            found = [find_stretch(each.matrix, step) if use else None for each, use in zip(instances, usable)]
-            keys = [None if linear is None else (each.asset.hash, linear.tobytes().hex(), False)
-                    for each, linear in zip(instances, found)]
-            if len({*keys} - {None}) <= MOST_STRETCHED:
-                break
         made, back = list(instances), np.tile(np.eye(4), (len(instances), 1, 1))
-        for number, (each, linear, key) in enumerate(zip(instances, found, keys)):
-            if linear is None or key is None or not (make or key in self._posed):
+        usable = [number for number, each in enumerate(instances)
+                  if np.isfinite(each.matrix).all() and not self._is_published(each)]
+        matrices = np.array([instances[number].matrix for number in usable], np.float64).reshape(-1, 4, 4)
+        found = choose_stretches([instances[number].asset.hash for number in usable], matrices)
+        for number, linear in zip(usable, found):
+            each = instances[number]
+            key = each.asset.hash, "" if linear is None else linear.tobytes().hex(), False
+            if linear is None or not (make or key in self._posed):
                 continue
             if key not in self._posed:
                 surfels = octants.choose_surfels(each.asset, self._embedded.model)
@@ -117,7 +114,8 @@ class Engine:
         full = [each for each in instances if self._is_published(each)]
         rest = [each for each in instances if not self._is_published(each)]
         self.notes = [Message("{name} was made for the published model, which is not chosen: near-mini draws it from "
-                              "its material, so it may look different.", name=name) for name in _list_names(rest)]
+                              "its material, so it may look different.", name=name)
+                      for name in _list_names([each for each in asked if not self._is_published(each)])]
         if not full:
             made = self._embedded.render(rest, camera, environment, settings, progress, lamps, occluders, shutter, lens)
             self.blurred = self._embedded.blurred

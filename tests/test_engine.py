@@ -190,11 +190,48 @@ def test_light_meets_a_stretched_asset_as_it_does_a_mesh_of_that_shape(scales, s
     assert np.allclose(draw(egg, stretched, still), made, atol=1e-5)
 
 
+def scatter(thing, count, rng, linear):
+    """Instances that stand in a row."""
+    return [Instance(thing, at(0, k, 0) @ np.block([[linear(rng), np.zeros((3, 1))], [np.zeros((1, 3)), 1]]))
+            for k in range(count)]
+
+
+def spread(rng):
+    return np.diag(rng.uniform(0.3, 1, 3))
+
+
+def shear(rng):
+    """Turned first, then flattened, as children of what is flat: each has axes of its own."""
+    return np.diag([1, 1, 0.25]) @ np.linalg.qr(rng.normal(size=(3, 3)))[0]
+
+
 def test_stretched_assets_are_few_and_are_forgotten(plain):
     rng, engine = np.random.default_rng(1), Engine()
-    crowd = [Instance(plain, at(0, k, 0) @ np.diag([*rng.uniform(0.3, 1, 3), 1])) for k in range(60)]
-    engine.render(crowd, CAMERA, LIGHT)
+    engine.render(scatter(plain, 60, rng, spread), CAMERA, LIGHT)
     assert 3 < len(engine._posed) <= 32
     for _ in range(2):
         engine.render([Instance(plain, at(0, 0, 0))], CAMERA, LIGHT)
     assert not engine._posed
+    engine.render(scatter(plain, 5, rng, shear), CAMERA, LIGHT)
+    assert len(engine._posed) == 5
+    for _ in range(2):
+        engine.render(scatter(plain, 96, rng, shear), CAMERA, LIGHT)
+    assert not engine._posed, "too many even in the widest steps"
+
+
+def test_what_is_added_changes_no_asset_of_which_there_are_few(plain):
+    rng, engine = np.random.default_rng(1), Engine()
+    other = replace(plain, material=plain.material[::-1].copy(), name="Other")
+    few = [Instance(other, at(0, 0, 0) @ np.diag([1, 0.45, 0.9, 1]))]
+    engine.render(few, CAMERA, LIGHT)
+    (key,) = engine._posed
+    for linear in (spread, shear):
+        engine.render([*scatter(plain, 60, rng, linear), *few], CAMERA, LIGHT)
+        assert key in engine._posed and len(engine._posed) <= 64  # of this picture and the one before
+
+
+def test_a_stretched_asset_of_the_published_model_is_named_too(latent):
+    plain_engine = Engine()
+    plain_engine.render([Instance(latent, np.diag([1, 1, 0.5, 1]))], CAMERA, LIGHT)
+    (note,) = plain_engine.notes
+    assert "ball was made for the published model" in note

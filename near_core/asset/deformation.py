@@ -9,6 +9,7 @@ Across a surface, where vertices say nothing, it turns as the surface does and k
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -28,7 +29,6 @@ NODES = 32  # along an edge of the asset's cube: as far as two parts must be apa
 STIFFNESS = 0.03  # share of the vertices' spread that holds a fit to a rotation, where they say little
 ROOM = 1.03  # sizes of what points lie around, for those that stand off it
 LEAST = 1e-7  # asset units squared: a spread of vertices that is none
-FLATTEST = 0.02  # of its longest scale, the shortest that an asset is stretched to: a few cells
 LEAN = 0.1  # weight of what is around the nodes next to a node: it counts where few vertices are around its own
 
 
@@ -117,17 +117,50 @@ class Body:
                      f"{deformation.hash}" + " coarse" * (self.size > 1))
 
 
-def find_stretch(matrix: np.ndarray, step: float) -> np.ndarray | None:
-    """(3, 3), how an asset that stands at matrix (4, 4) is to be stretched for its normals to be right; None where its
-    scales are about the same. step: by which they differ. All stays in the cube."""
-    _, scales, axes = np.linalg.svd(np.asarray(matrix, np.float64)[:3, :3])
-    if not scales[2] > 0:
-        return None
-    steps = np.round(np.log(np.maximum(scales / scales[0], FLATTEST)) / np.log(step))
-    if not steps.any():
-        return None
-    made = axes.T * step ** steps @ axes
-    return np.round(made / np.abs(made).sum(1).max(), 4) + 0.0  # no 0 below 0: it goes by its bytes
+@dataclass(frozen=True)
+class StretchConfig:
+    """How finely the assets of a scene are stretched. Chosen by hand."""
+
+    steps: tuple[float, ...] = (1.1, 1.3, 2.0, 8.0)  # by which scales differ: the first with few enough different ones
+    most: int = 32  # stretched assets of a scene: each has its own light transport
+    flattest: float = 0.02  # of its longest scale, the shortest that an asset is stretched to: a few cells
+
+
+def find_stretches(matrices: np.ndarray, step: float, config: StretchConfig = StretchConfig()
+                   ) -> list[np.ndarray | None]:
+    """(3, 3) each, how assets that stand at matrices (N, 4, 4) are to be stretched for their normals to be right; None
+    where scales are about the same. step: by which they differ. All stays in the cube."""
+    _, scales, axes = np.linalg.svd(np.asarray(matrices, np.float64)[:, :3, :3])
+    shares = np.maximum(scales / np.maximum(scales[:, :1], 1e-300), config.flattest)
+    steps = np.round(np.log(shares) / np.log(step))
+    made = axes.swapaxes(1, 2) * step ** steps[:, None] @ axes
+    made = np.round(made / np.abs(made).sum(2).max(1)[:, None, None], 4) + 0.0  # no 0 below 0: it goes by its bytes
+    return [linear if uneven else None for linear, uneven in zip(made, steps.any(1) & (scales[:, 2] > 0))]
+
+
+def choose_stretches(assets: Sequence[str], matrices: np.ndarray, config: StretchConfig = StretchConfig()
+                     ) -> list[np.ndarray | None]:
+    """How each of N instances is to be stretched, as find_stretches. assets: their hashes.
+
+    An asset has the first step at which there is room for all of its own, those with few first, so that many of
+    another leave them as they are; one for which the widest is not enough is left as it is.
+    """
+    rows: dict[str, list[int]] = {}
+    for row, name in enumerate(assets):
+        rows.setdefault(name, []).append(row)
+    count = lambda found: len({each.tobytes() for each in found if each is not None})
+    finest = {name: find_stretches(matrices[own], config.steps[0], config) for name, own in rows.items()}
+    chosen: list[np.ndarray | None] = [None] * len(assets)
+    room = config.most
+    for name in sorted(rows, key=lambda name: count(finest[name])):
+        for step in config.steps:
+            found = finest[name] if step == config.steps[0] else find_stretches(matrices[rows[name]], step, config)
+            if count(found) <= room:
+                room -= count(found)
+                for row, linear in zip(rows[name], found):
+                    chosen[row] = linear
+                break
+    return chosen
 
 
 def stretch(asset: NeuralAsset, surfels: Surfels, linear: np.ndarray) -> NeuralAsset:

@@ -138,7 +138,7 @@ def test_vertices_that_are_nowhere_are_said(ellipsoid, bad):
 
 def test_a_stretch_is_what_scales_differ_by_in_steps():
     turn = np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))[0]
-    find = lambda linear: deformation.find_stretch(np.block([[linear, np.ones((3, 1))], [np.zeros((1, 3)), 1]]), 1.1)
+    find = lambda linear: deformation.find_stretches(np.block([[linear, np.ones((3, 1))], [0, 0, 0, 1]])[None], 1.1)[0]
     assert find(7 * turn) is None and find(np.diag([1, 1.04, -1])) is None and find(np.zeros((3, 3))) is None
     flat = find(5 * turn @ np.diag([1, 1, 1.1 ** -6]))
     assert np.allclose(flat, np.diag([1, 1, 1.1 ** -6]), atol=1e-3)
