@@ -376,9 +376,10 @@ def test_nothing_pops_while_an_asset_gets_smaller(renderer, keg):
 
 
 def test_what_is_smaller_than_a_pixel_does_not_vanish(renderer, white):
-    """From 10 to 0.4 pixels wide, a ball covers about as much as it should."""
+    """Down to half a pixel wide a ball covers about as much as it should, at 0.4 too much rather than nothing."""
     for distance in np.geomspace(8, 200, 12):
         view = replace(look(distance=distance), intrinsics=np.array([[86.0, 0, 48], [0, 86, 48], [0, 0, 1]]))
         made = renderer.render([Instance(white, np.eye(4))], view, sun((0, 0, 1)), ANALYTIC)
         covered = made["Combined"][..., 3].sum()
-        assert 0.6 < covered / (np.pi * (0.45 * 86 / distance) ** 2) < 2.2, distance
+        least, most = (0.8, 1.4) if 0.9 * 86 / distance > 0.5 else (0.6, 2.2)
+        assert least < covered / (np.pi * (0.45 * 86 / distance) ** 2) < most, distance
