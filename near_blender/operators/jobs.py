@@ -273,7 +273,9 @@ def _put(context: bpy.types.Context, creation: Creation, asset: assets.NeuralAss
     if again is not None:
         ob = replace_asset(again, asset, data, surface)
         for each in list_linked(ob) if frame else ():
-            follow(each, each.near.origin.frame, frame)  # type: ignore[attr-defined]
+            before = each.near.origin.frame  # type: ignore[attr-defined]
+            if each == ob or before[3]:  # others stay where an artist has put them
+                follow(each, before, frame)
         return ob
     ob = place_asset(context, asset, data, surface)
     if creation.source is not None:

@@ -263,7 +263,8 @@ TRUE = np.array([(BALLS[:, :3] - BALLS[:, 3:]).min(0), (BALLS[:, :3] + BALLS[:, 
 
 
 def test_an_asset_stands_where_cameras_saw_it(tmp_path):
-    """As large as it is, wherever the 3D cursor stands; made again, it stays where an artist has moved it."""
+    """As large as it is, wherever the 3D cursor stands; made again, it stays where an artist has moved it, and so do
+    its duplicates, also those of before cameras saw it."""
     bpy.context.scene.cursor.location = (0, 0, 0)
     bpy.ops.near.create_asset_from_photos(photos=photograph(tmp_path, (0, 90, 180, 270)))
     ob = bpy.context.object
@@ -273,8 +274,14 @@ def test_an_asset_stands_where_cameras_saw_it(tmp_path):
     bpy.data.objects["From 90"].name = "Renamed"
     ob.location.z += 1
     told.photos[3].use = False
+    duplicates = ob.copy(), ob.copy()
+    for each, x in zip(duplicates, (5, 9)):
+        bpy.context.scene.collection.objects.link(each)
+        each.location.x += x
+    duplicates[1].near.origin.frame = (0,) * 4
     assert bpy.ops.near.remake_asset() == {"FINISHED"}
-    assert list_corners(ob) == pytest.approx(TRUE + [0, 0, 1], abs=0.04)
+    for each, x in zip((ob, *duplicates), (0, 5, 9)):
+        assert list_corners(each) == pytest.approx(TRUE + [x, 0, 1], abs=0.04)
     assert told.photos[1].camera == "Renamed"
 
 
