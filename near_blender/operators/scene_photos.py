@@ -50,7 +50,7 @@ def list_backgrounds(scene: bpy.types.Scene) -> list[tuple[Source, str]]:
             image = behind.image if behind.source == "IMAGE" else None
             if image is not None and image.source != "MOVIE":
                 source = _name_frame(image, behind.image_user, scene)
-                if not any(source == (each.path, "") or _shows(image, each) for each in made):
+                if not any(_shows(image, each, source[0] or image.filepath) for each in made):
                     found.append((source, ob.name))
     return found
 
@@ -92,7 +92,7 @@ def is_mirrored(photo: Any, path: Path) -> bool:
 def _find_behind(ob: Any, photo: Any) -> Any:
     """The last of a camera's background images that is a photo; None where none is."""
     return next((each for each in reversed(ob.data.background_images)
-                 if each.image is not None and _shows(each.image, photo, any_frame=True)), None)
+                 if each.image is not None and _shows(each.image, photo)), None)
 
 
 def _look_through(lens: Any, matrix: np.ndarray, size: tuple[int, int], quarters: int, behind: Any, render: Any
@@ -132,14 +132,14 @@ def _measure_offset(behind: Any, lens: Any, wide: int, high: int, shape: float) 
     return side * np.array([behind.offset[0] * min(1, aspect), -behind.offset[1] * min(1, aspect) / shape])
 
 
-def _shows(image: Any, photo: Any, any_frame: bool = False) -> bool:
-    """Whether an image is a photo, of several or of an asset. any_frame: or a sequence of which that is a frame."""
+def _shows(image: Any, photo: Any, frame: str = "") -> bool:
+    """Whether an image is a photo, of several or of an asset. frame: the file of a sequence that counts; "" for all."""
     known = photo_options.find_image(photo)
     if known is not None or not photo.path:
         return image == known
-    files = [os.path.normpath(bpy.path.abspath(image.filepath, library=image.library)),
+    files = [os.path.normpath(bpy.path.abspath(frame or image.filepath, library=image.library)),
              os.path.normpath(bpy.path.abspath(photo.path))]
-    if any_frame and image.source == "SEQUENCE":
+    if not frame and image.source == "SEQUENCE":
         files = [re.sub(r"\d+(?=\D*$)", "", os.path.splitext(file)[0]) for file in files]
     return files[0] == files[1]
 
