@@ -9,13 +9,15 @@ import bpy
 import numpy as np
 from mathutils import Matrix
 
-from .. import payload, proxy
+from .. import cycles_motion, payload, proxy
 from .._core import asset as assets
 from .._core import directions, errors
 from ..translations import say
 from .place import is_asset_active, report_errors
 
 KEY = "near_orbit"  # a custom property of the empty that the camera goes around with
+_PLACE = frozenset(kind + name for kind in ("", "delta_") for name in (
+    "location", "rotation_euler", "rotation_quaternion", "rotation_axis_angle", "scale"))
 STEEPEST = math.radians(85)  # above and below
 
 
@@ -64,10 +66,21 @@ class NEAR_OT_limit_camera(bpy.types.Operator):
         return {"CANCELLED"}
 
 
-def is_moved(camera: Any) -> bool:
-    """Whether constraints, an animation or drivers say where a camera is."""
-    moves = camera.animation_data
-    return bool(camera.constraints or moves and (moves.action or moves.drivers or moves.nla_tracks))
+def is_moved(ob: Any) -> bool:
+    """Whether constraints, an animation or drivers say where a camera is, or a parent; but for what limits it."""
+    return ob is not None and KEY not in ob and (
+        any(not each.mute for each in ob.constraints) or is_animated(ob, _PLACE) or is_moved(ob.parent))
+
+
+def is_animated(owner: Any, names: frozenset[str]) -> bool:
+    """Whether an animation or drivers set properties of these names, or an armature's bones."""
+    moves = owner.animation_data
+    if moves is None:
+        return False
+    strips = [part for track in moves.nla_tracks if not track.mute for strip in track.strips
+              for part in (strip, *strip.strips)]  # one of several has others
+    curves = [*moves.drivers, *(curve for each in (moves, *strips) for curve in cycles_motion.list_curves(each))]
+    return any(not curve.mute and (curve.data_path in names or curve.data_path.startswith("pose.")) for curve in curves)
 
 
 def find_pivot(camera: Any) -> Any:

@@ -18,11 +18,14 @@ from .._core import errors
 from .._core import image as images
 from .._core import shot as shots
 from . import jobs, provenance
-from .orbit import is_moved
+from .orbit import is_animated, is_moved
 from .photos import list_chosen, take_shots
 from .pictures import find_mask, find_photo
 from .place import is_asset_active, is_object_mode, report_errors
 from .scene_photos import is_mirrored
+
+_LENS = frozenset((
+    "type", "lens", "angle", "ortho_scale", "sensor_width", "sensor_height", "sensor_fit", "shift_x", "shift_y"))
 
 
 class NEAR_OT_remake_asset(bpy.types.Operator):
@@ -122,7 +125,8 @@ def view_camera(scene: bpy.types.Scene, view: cameras.Camera, asset_matrix: np.n
     asset's frame does. asset_matrix: (4, 4) from that frame to the world."""
     described = cameras.to_json(view)
     own = scene.camera
-    if own is None or own.type != "CAMERA" or not (own.is_editable and own.data.is_editable) or is_moved(own):
+    if (own is None or own.type != "CAMERA" or not (own.is_editable and own.data.is_editable) or is_moved(own)
+            or is_animated(own.data, _LENS)):
         scene.camera = bpy.data.objects.new("Photo", bpy.data.cameras.new("Photo"))
         scene.collection.objects.link(scene.camera)
     matrix = asset_matrix @ np.array(described["matrix_world"])

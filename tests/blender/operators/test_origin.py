@@ -95,9 +95,25 @@ def test_a_linked_camera_is_left_alone(tmp_path):
     assert scene.camera.library is None and np.array_equal(wanted.objects[0].matrix_world, np.eye(4))
 
 
+def put_on_dolly(camera) -> None:
+    """Its parent's parent goes."""
+    camera.parent, dolly = bpy.data.objects.new("Head", None), bpy.data.objects.new("Dolly", None)
+    camera.parent.parent = dolly
+    dolly.keyframe_insert("location")
+
+
+def push_down(owner, name: str) -> None:
+    """An animation in a strip."""
+    owner.keyframe_insert(name)
+    moves = owner.animation_data
+    moves.nla_tracks.new().strips.new("Strip", 1, moves.action)
+    moves.action = None
+
+
 @pytest.mark.parametrize("moves", [
     lambda camera: camera.constraints.new("TRACK_TO"), lambda camera: camera.keyframe_insert("location"),
-    lambda camera: camera.driver_add("location", 0)])
+    lambda camera: camera.driver_add("location", 0), put_on_dolly, lambda camera: push_down(camera, "delta_location"),
+    lambda camera: camera.data.keyframe_insert("lens"), lambda camera: camera.data.driver_add("shift_x")])
 def test_a_camera_that_would_not_stay_is_left_alone(moves):
     """Another one matches."""
     scene = bpy.context.scene
@@ -109,6 +125,23 @@ def test_a_camera_that_would_not_stay_is_left_alone(moves):
     another = scene.camera
     origin.view_camera(scene, view, np.eye(4))
     assert scene.camera == another
+
+
+def hang(camera) -> None:
+    """It has a parent that stands still."""
+    camera.parent = bpy.data.objects.new("Head", None)
+
+
+@pytest.mark.parametrize("stays", [
+    lambda camera: setattr(camera.constraints.new("TRACK_TO"), "mute", True), hang,
+    lambda camera: camera.keyframe_insert("hide_render"), lambda camera: push_down(camera, "hide_render"),
+    lambda camera: camera.data.keyframe_insert("clip_end")])
+def test_a_camera_that_stays_matches(stays):
+    scene = bpy.context.scene
+    scene.camera = camera = bpy.data.objects.new("Still", bpy.data.cameras.new("Still"))
+    stays(camera)
+    origin.view_camera(scene, cameras.orbit(0, 0, 2, 40, 64, 64), np.eye(4))
+    assert scene.camera == camera
 
 
 @pytest.mark.parametrize("size", [0.01, 1.0, 150.0])
