@@ -16,7 +16,8 @@ FORMATS = ("PNG", "JPEG", "WEBP", "AVIF", "GIF", "BMP", "TGA", "TIFF")
 MAX_PIXELS = 2**28  # 16,384 x 16,384; checked before anything is decoded
 # pixels that a byte of these can hold at most: deflate makes 1,032 bytes of one, each of eight pixels; the others less
 DENSEST, BOUNDED = 8 * 1032, ("PNG", "GIF", "BMP", "TGA")
-# how often Pillow may ask for a piece of a file: whole ones come in pieces of kilobytes, crumbs take it for hours
+# how often Pillow may ask for a piece of a file: whole ones come in pieces of kilobytes, crumbs take it for hours; the
+# runs of a BMP come byte by byte, two for a pixel and for a row's end
 MOST_READS = 2**18
 # what libraries raise where a file is damaged
 DAMAGED = (OSError, ValueError, TypeError, LookupError, RuntimeError, EOFError, SyntaxError, ArithmeticError,
@@ -52,14 +53,14 @@ def check_size(width: int, height: int, path: Path) -> None:
 
 
 class _Pieces:
-    """Beside a file: counts what is read of it. Raises ValueError above MOST_READS."""
+    """Beside a file: counts what is read of it. Raises ValueError above `most`."""
 
-    reads = 0
+    reads, most = 0, MOST_READS
 
     def read(self, size: int | None = -1) -> bytes:
         """As the file does."""
         self.reads += 1
-        if self.reads > MOST_READS:
+        if self.reads > self.most:
             raise ValueError("made of crumbs")
         return super().read(size)  # type: ignore[misc]
 
@@ -87,4 +88,6 @@ def open_picture(source: Path | bytes, what: str):
             size = len(source) if isinstance(source, bytes) else source.stat().st_size
             if picture.format in BOUNDED and picture.width * picture.height > DENSEST * size:
                 raise ValueError("too short for its pixels")
+            if picture.format == "BMP":
+                file.most += 2 * (picture.width + 1) * picture.height
             yield picture

@@ -220,6 +220,27 @@ def test_a_picture_of_crumbs_is_damage_and_takes_no_time(tmp_path, crumbs):
         assert time.process_time() - start < 3
 
 
+def test_a_bmp_of_short_runs_is_whole(tmp_path):
+    """Pillow reads these byte by byte; what is no pixel of it still takes no time."""
+    side, path = 768, tmp_path / "a.png"  # by any name
+    codes = np.repeat(np.random.default_rng(0).integers(0, 256, (side, side // 2), np.uint8), 2, 1)
+    row = np.stack([np.full_like(codes[:, ::2], 2), codes[:, ::2]], -1).reshape(side, -1)
+    runs = np.concatenate([row, np.zeros((side, 2), np.uint8)], 1).tobytes() + b"\0\1"
+    palette = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 4, 1).tobytes()
+
+    def wrap(runs: bytes) -> bytes:
+        return struct.pack("<2sIII", b"BM", 1078 + len(runs), 0, 1078) + struct.pack(
+            "<IiiHHIIiiII", 40, side, side, 1, 8, 1, len(runs), 2835, 2835, 256, 0) + palette + runs
+
+    path.write_bytes(wrap(runs))
+    assert np.array_equal(np.round(255 * image.srgb_encode(image.read(path)[::-1, :, 0])), codes)
+    path.write_bytes(wrap(b"\0\2\0\0" * 10**6))
+    start = time.process_time()
+    with pytest.raises(NearError, match="damaged or not what"):
+        image.read(path)
+    assert time.process_time() - start < 3
+
+
 def test_missing_and_foreign_files():
     with pytest.raises(NearError, match="No such file"):
         image.read("nowhere.exr")
