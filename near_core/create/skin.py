@@ -29,7 +29,7 @@ def make_skin(mesh: Mesh, config: SkinConfig) -> Skin:
 
 
 def merge_vertices(mesh: Mesh, most: int) -> Mesh:
-    """A mesh of no more than `most` triangles, or nearly so: vertices in one cell of a grid become one.
+    """A mesh of no more than `most` triangles: vertices in one cell of a grid become one.
 
     The grid is the finest that will do, of 2048 cells along the cube's edge to begin with. What has no area goes. The
     corners keep their normals and places on maps. Source: Rossignac and Borrel 1993.
@@ -38,8 +38,8 @@ def merge_vertices(mesh: Mesh, most: int) -> Mesh:
     mesh, cells = _take_faces(mesh, area > 0), 2048.0
     while len(mesh.faces) > most:
         smaller = _cluster(mesh, cells)
-        if not len(smaller.faces):  # all of them lie upon each other
-            return _take_faces(mesh, _find_first(mesh.faces))
+        if not len(smaller.faces):  # they lie upon each other, or each in a cell of its own
+            return _take_largest(mesh, most)
         mesh, cells = smaller, cells / 1.25
     return mesh
 
@@ -73,11 +73,12 @@ def _gather_corners(mesh: Mesh) -> dict[str, np.ndarray]:
     return {name: np.ascontiguousarray(part, np.float32) + np.float32(0) for name, part in corner.items()}
 
 
-def _find_first(faces: np.ndarray) -> np.ndarray:
-    """(F,) bool, one of those that have the same vertices."""
-    first = np.zeros(len(faces), bool)
-    first[np.unique(np.sort(faces, 1), axis=0, return_index=True)[1]] = True
-    return first
+def _take_largest(mesh: Mesh, most: int) -> Mesh:
+    """`most` triangles at most, one of those that have the same vertices."""
+    first = np.unique(np.sort(mesh.faces, 1), axis=0, return_index=True)[1]
+    area, chosen = compute_face_normals(mesh)[1], np.zeros(len(mesh.faces), bool)
+    chosen[first[np.argsort(-area[first], kind="stable")[:most]]] = True
+    return _take_faces(mesh, chosen)
 
 
 def _take_faces(mesh: Mesh, chosen: np.ndarray) -> Mesh:

@@ -47,6 +47,16 @@ def test_of_triangles_upon_each_other_one_stays():
     assert len(merged.faces) == 1 and np.allclose(compute_face_normals(merged)[1], 0.125)
 
 
+def test_of_confetti_the_largest_stay():
+    """Each piece lies in a cell of its own, whatever their size; a file holds no more than it is read with."""
+    place = np.random.default_rng(0).permutation(50)
+    middle = (40 * np.stack([place, place % 7, 0 * place], 1) + 0.5) / 2048 - 0.5
+    corners = middle[:, None] + np.float32([[0, 0, 0], [1, 0, 0], [0, 1, 0]]) * (4e-6 * (1 + place))[:, None, None]
+    mesh = Mesh(corners.reshape(-1, 3).astype(np.float32), np.arange(150, dtype=np.int32).reshape(50, 3))
+    merged = merge_vertices(mesh, 40)
+    assert np.array_equal(merged.faces, mesh.faces[place >= 10])
+
+
 def test_maps_are_kept_whole_where_they_fit():
     rng = np.random.default_rng(0)
     noise = rng.integers(0, 255, (128, 128, 4), np.uint8)
