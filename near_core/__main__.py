@@ -4,13 +4,15 @@ import os
 import signal
 import sys
 
-STOPPED = 130  # exit status
+from . import DRAWING, STOPPED
 
 
 def _stop_at_once(*_) -> None:
     """While it loads: nothing is written yet, and an exception would be told with all that was being loaded."""
-    os.write(2, b"near_core: stopped.\n")
-    os._exit(STOPPED)
+    try:
+        os.write(2, b"near_core: stopped.\n")
+    finally:  # nobody may listen
+        os._exit(STOPPED)
 
 
 def _heed(handler) -> None:
@@ -23,8 +25,6 @@ def _heed(handler) -> None:
 def run() -> int:
     """The command that the arguments name; returns the exit status."""
     _heed(_stop_at_once)
-    from . import DRAWING
-
     if sys.argv[1:2] in (["render"], ["bench"]):  # as Blender's worker that draws, before numpy is loaded
         os.environ.update(DRAWING)
     from .commands.cli import main

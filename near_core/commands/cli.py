@@ -7,9 +7,9 @@ import importlib
 import os
 import sys
 
-from .. import __version__
+from .. import STOPPED, __version__
 from ..errors import Cancelled, NearError
-from .terminal import FAILED, INTERRUPTED, Parser, describe_failure, name_missing_package, stopped, tell
+from .terminal import FAILED, Parser, describe_failure, name_missing_package, stopped, tell
 
 PROGRAM = "python -m near_core"
 
@@ -54,7 +54,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _say_stopped() -> int:
     tell("near_core: stopped.")
-    return INTERRUPTED
+    return STOPPED
 
 
 def _show_overview(argv: list[str]) -> int:

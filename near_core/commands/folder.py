@@ -12,7 +12,7 @@ from pathlib import Path
 
 from .. import image
 from ..errors import NearError, to_line
-from .terminal import FAILED, Reporter, answer, describe_failure
+from .terminal import FAILED, Reporter, answer, describe_failure, heed_stop
 
 SOME_FAILED = 1  # exit status
 # what belongs to one photo, or to a mesh
@@ -63,9 +63,11 @@ def run(args: argparse.Namespace) -> int:
         for number, (photo, target) in enumerate(zip(photos, targets), 1):
             report = Reporter(f"{number}/{len(photos)} {photo.name}: ")
             try:
+                heed_stop()
                 made.append(create(photo, target, report))
                 report.close(" ".join([f"{target.name}, {made[-1].seconds:.1f} s.", *engine.notes]))
             except Exception as error:  # whatever it is, the other photos are made
+                heed_stop()
                 made.append(Made(photo, target, problem=describe_failure(error)))
                 report.close(made[-1].problem)
     finally:  # Ctrl-C, too, tells what there is

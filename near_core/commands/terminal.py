@@ -17,7 +17,7 @@ from .._kernels import library
 from ..errors import NearError, to_line
 from ..scene import camera
 
-FAILED, INTERRUPTED = 2, 130
+FAILED = 2  # exit status
 stopped = threading.Event()  # a library that is interrupted while it is loaded says something else
 AS_DESCRIBED = "Compare it with docs/formats.md."
 
@@ -81,6 +81,12 @@ def stop(*_) -> None:
     """What a signal does that ends the command. Raises KeyboardInterrupt."""
     stopped.set()
     raise KeyboardInterrupt
+
+
+def heed_stop() -> None:
+    """Raises KeyboardInterrupt again where a library has kept that to itself."""
+    if stopped.is_set():
+        raise KeyboardInterrupt
 
 
 def answer(text: str) -> None:

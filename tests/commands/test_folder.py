@@ -1,5 +1,7 @@
 """One asset of every photo of a folder, by the command and by Blender's."""
 
+import contextlib
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -7,8 +9,10 @@ import pytest
 from PIL import Image
 
 from near_core import asset
-from near_core.commands import folder
+from near_core.commands import folder, terminal
 from near_core.commands.cli import main
+from near_core.errors import NearError
+from tests.random_assets import some_asset
 
 
 def save_disc(path: Path, wide: float) -> None:
@@ -39,6 +43,25 @@ def test_what_fails_does_not_stop_the_rest(photos, capsys):
     head, failed, done, end = said.out.strip().splitlines()
     assert failed.split()[:2] == ["b.png", "failed"] and "b.png" in failed[10:]
     assert done.split()[:3] == ["c.png", "c.near", f"{len(made.coords):,}"] and end.startswith("1 of 2 made in ")
+
+
+@pytest.mark.parametrize("fails", [True, False])
+def test_a_stop_that_a_library_keeps_to_itself_ends_it(photos, capsys, monkeypatch, fails):
+    """As onnxruntime does while it is loaded."""
+    def create(*_, **__):
+        with contextlib.suppress(KeyboardInterrupt):
+            terminal.stop()
+        if fails:
+            raise NearError("onnxruntime is not there.", "Reinstall the add-on.")
+        return some_asset()
+
+    save_disc(photos / "b.png", 0.9)
+    monkeypatch.setattr("near_core.engine.Engine.create_from_image", create)
+    monkeypatch.setattr(terminal, "stopped", threading.Event())
+    assert main(["create", "--folder", str(photos), "--out", str(photos / "made")]) == 130
+    said = capsys.readouterr()
+    assert said.err.endswith("near_core: stopped.\n") and "onnxruntime" not in said.err
+    assert [path.name for path in photos.glob("made/*")] == ["a.near"] * (not fails)
 
 
 def test_none_made_is_a_failure(photos, capsys):
