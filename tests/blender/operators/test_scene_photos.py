@@ -10,7 +10,7 @@ from bpy_extras.object_utils import world_to_camera_view
 from mathutils import Vector
 from PIL import Image
 
-from near_blender import payload, photo_options
+from near_blender import payload
 from near_blender.operators import origin, photos, scene_photos
 from near_core.create.shot import ORTHOGRAPHIC
 from near_core.errors import NearError
@@ -215,6 +215,41 @@ def test_what_is_no_camera_is_named(tmp_path):
         bpy.ops.near.create_asset_from_photos(photos=[row(path, "CAMERA") | {"camera": "Nobody"}])
 
 
+def test_images_behind_cameras_are_offered_with_these(tmp_path):
+    """But not what Match Camera shows: an asset was made from that."""
+    path, other = save_egg(tmp_path / "egg.png"), save_egg(tmp_path / "other.png")
+    show_behind(add_camera("Tripod", (0, -4, 0), (0, 0, 0)), path)
+    show_behind(add_camera("Match", (0, -4, 0), (0, 0, 0)), other)
+    show_behind(add_camera("Panorama", (0, -4, 0), (0, 0, 0), type="PANO"), other)
+    assert scene_photos.list_backgrounds(bpy.context.scene) == [((path, ""), "Tripod"), ((other, ""), "Match")]
+    bpy.ops.near.add_sample()
+    bpy.context.object.near.origin.path = other
+    assert scene_photos.list_backgrounds(bpy.context.scene) == [((path, ""), "Tripod")]
+    add_empty(bpy.data.images["egg.png"])
+    dialog = SimpleNamespace(
+        photos=bpy.context.window_manager.operator_properties_last("near.create_asset_from_photos").photos)
+    dialog.photos.clear()
+    photos.NEAR_OT_create_asset_from_photos._list_scene(dialog, bpy.context.scene)
+    assert [(photo.path, photo.view, photo.camera) for photo in dialog.photos] == [(path, "CAMERA", "Tripod")]
+    dialog.photos.clear()
+
+
+def test_of_a_sequence_behind_a_camera_other_frames_are_offered(tmp_path):
+    """An asset was made of the first one, another of the second."""
+    files, scene = [save_egg(tmp_path / f"walk_{number}.png") for number in (1, 2, 3)], bpy.context.scene
+    ob = add_camera("Solved", (3, -4, 2), (1, 1, 0.5))
+    show_behind(ob, files[0])
+    behind = ob.data.background_images[0]
+    behind.image.source = "SEQUENCE"
+    behind.image_user.frame_start, behind.image_user.frame_duration = 1, 3
+    for count in (1, 2):
+        bpy.ops.near.add_sample()
+        bpy.context.object.near.origin.path = files[count - 1]
+        for frame in (1, 2, 3):
+            scene.frame_set(frame)
+            assert scene_photos.list_backgrounds(scene) == [((files[frame - 1], ""), "Solved")] * (frame > count)
+
+
 MIDDLE, SIZE = np.array([4.0, 2.0, 1.5]), 0.6  # of balls among cameras
 
 
@@ -322,46 +357,6 @@ def test_a_meshs_shape_is_painted_by_the_cameras_of_the_scene(tmp_path):
     assert side(front)[0] > 2 * side(front)[2] and side(behind)[2] > 2 * side(behind)[0]
     assert side(front & ~left)[0] > 1.5 * side(front & left)[0]
     assert side(behind & left)[2] > 1.5 * side(behind & ~left)[2]
-
-
-def test_an_image_of_an_older_file_is_found_by_its_name():
-    photo = bpy.data.objects.new("Owner", None).near.origin.photos.add()
-    photo.image = "Painted"
-    assert photo_options.find_image(photo) is None and photo_options.name_photo(photo) == "Painted"
-    image = bpy.data.images.new("Painted", 8, 8)
-    assert photo_options.find_image(photo) == image
-
-
-def test_the_dialog_knows_an_image_that_has_another_name(tmp_path):
-    last = bpy.context.window_manager.operator_properties_last("near.create_asset_from_photos")
-    last.photos.clear()
-    image = bpy.data.images.new("Painted", 8, 8)
-    photo = last.photos.add()
-    photo.image, photo.hints = image.name, '{"number": 2}'
-    image.name = "Front of it"
-    photos.NEAR_OT_create_asset_from_photos._drop_lost(SimpleNamespace(photos=last.photos))
-    assert [(each.image, each.hints) for each in last.photos] == [("Front of it", '{"number": 2}')]
-    photo.image, photo.path = "", save_egg(tmp_path / "egg.png")  # a file in its place
-    photos.NEAR_OT_create_asset_from_photos._drop_lost(SimpleNamespace(photos=last.photos))
-    assert [each.image for each in last.photos] == [""]
-    last.photos.clear()
-
-
-def test_the_dialog_knows_a_camera_that_has_another_name(tmp_path):
-    """Another one has its name by now."""
-    last = bpy.context.window_manager.operator_properties_last("near.create_asset_from_photos")
-    last.photos.clear()
-    ob = add_camera("Tripod", (3, -4, 2), (1, 1, 0.5))
-    photo = last.photos.add()
-    photo.path, photo.view, photo.camera = save_egg(tmp_path / "egg.png"), "CAMERA", ob.name
-    ob.name = "Left of it"
-    add_camera("Tripod", (3, -4, 2), (1, 1, 0.5))
-    photos.NEAR_OT_create_asset_from_photos._drop_lost(SimpleNamespace(photos=last.photos))
-    assert [each.camera for each in last.photos] == ["Left of it"]
-    ob.name = "Tripod on the left"
-    photos.NEAR_OT_create_asset_from_photos._drop_lost(SimpleNamespace(photos=last.photos))
-    assert photo_options.find_camera(last.photos[0]) == ob
-    last.photos.clear()
 
 
 def test_empties_beyond_the_most_are_left_out():
