@@ -13,6 +13,7 @@ import stage
 from near_blender import commands
 from near_core import asset as assets
 from near_core.errors import NearError
+from tests.processes import begin
 
 FRAMES = """
 import sys
@@ -58,12 +59,11 @@ def test_what_a_command_started_ends_with_it(ball, tmp_path, by):
     assets.save(ball, tmp_path / "ball.near")
     words = ["render", "--asset", str(tmp_path / "ball.near"), "--env", "1,1,1", "--size", "8192x8192", "--out",
              str(tmp_path / "a.exr")]
-    blender = subprocess.Popen([sys.executable, "-c", f"from near_blender import commands; commands.run({words})"],
-                               cwd=Path(__file__).parents[2], stderr=subprocess.PIPE, text=True,
-                               preexec_fn=lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL))
-    assert blender.stderr.readline()  # the child has begun
-    blender.send_signal(by)
-    said = blender.stderr.read()  # until the child has ended, too
+    with begin([sys.executable, "-c", f"from near_blender import commands; commands.run({words})"],
+               cwd=Path(__file__).parents[2],
+               preexec_fn=lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL)) as blender:
+        blender.send_signal(by)
+        _, said = blender.communicate(timeout=60)  # until the child has ended, too
     assert said.endswith("near_core: stopped.\n"), said
     assert [path.name for path in tmp_path.iterdir()] == ["ball.near"]
 

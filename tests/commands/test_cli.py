@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import subprocess
 import sys
 
 import numpy as np
@@ -13,6 +12,7 @@ import trimesh
 from near_core import asset, image
 from near_core.commands.cli import main
 from near_core.models.mini import runtime
+from tests.processes import begin
 
 SIZE = ["--size", "48x32"]
 
@@ -158,10 +158,8 @@ def test_interruption_leaves_no_file_and_no_traceback(ball, tmp_path):
     command = [sys.executable, "-m", "near_core", "render", "--asset", ball, "--env", "1,1,1", "--size", "4096x4096",
                "--out", tmp_path / "a.exr"]
     # a shell starts what it puts in the background with Ctrl-C ignored, and children inherit that
-    process = subprocess.Popen([str(c) for c in command], stderr=subprocess.PIPE, text=True,
-                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
-    assert process.stderr.readline()  # it has begun
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    with begin(command, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler)) as process:
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
     assert process.returncode == 130 and "stopped" in errors and "Traceback" not in errors
     assert list(tmp_path.iterdir()) == []

@@ -15,6 +15,7 @@ import pytest
 from near_core import asset, image
 from near_core.commands import cli, info, terminal
 from near_core.errors import NearError
+from tests.processes import begin
 from tests.random_assets import some_asset
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -78,12 +79,10 @@ def test_an_instruction_set_that_there_is_none_of_is_said(folder):
 def test_who_is_ended_leaves_no_file(folder, number):
     """As by a farm, or with its terminal."""
     command = [sys.executable, "-m", "near_core", *RENDER[:5], "--size", "4096x4096", "--out", folder / "a.exr"]
-    process = subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True,
-                               env={**os.environ, "PYTHONPATH": str(ROOT)},
-                               preexec_fn=lambda: signal.signal(number, signal.SIG_DFL))
-    assert process.stderr.readline()  # it has begun
-    process.send_signal(number)
-    _, errors = process.communicate(timeout=60)
+    with begin(command, cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)},
+               preexec_fn=lambda: signal.signal(number, signal.SIG_DFL)) as process:
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=60)
     assert process.returncode == 130 and errors.endswith("near_core: stopped.\n") and "Traceback" not in errors
     assert [path.name for path in folder.iterdir()] == ["a.near"]
 
@@ -120,9 +119,8 @@ def test_what_a_library_makes_of_being_ended_is_not_said(monkeypatch, capsys):
 def test_nohup_is_heeded(folder):
     """The command began where its terminal's end was to be ignored."""
     script = "import os, signal, sys\nsignal.signal(signal.SIGHUP, signal.SIG_IGN)\nos.execv(sys.argv[1], sys.argv[1:])"
-    process = subprocess.Popen([sys.executable, "-c", script, sys.executable, "-m", "near_core", *RENDER], cwd=folder,
-                               stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
-    assert process.stderr.readline()
-    process.send_signal(signal.SIGHUP)
-    process.communicate(timeout=60)
+    with begin([sys.executable, "-c", script, sys.executable, "-m", "near_core", *RENDER], cwd=folder,
+               env={**os.environ, "PYTHONPATH": str(ROOT)}) as process:
+        process.send_signal(signal.SIGHUP)
+        process.communicate(timeout=60)
     assert process.returncode == 0 and (folder / "a.exr").is_file()
