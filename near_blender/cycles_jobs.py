@@ -39,7 +39,6 @@ _BLUR = 2  # texels, twice
 _LEAST = 32  # pixels along an edge of what is denoised
 _FILTERED = {GLOSSY: 0.05, TRANSMITTED: 0.005}  # of what an asset sees, from which diffuse rays see it otherwise
 _CLEAR = 0.5  # of the light they send on at least
-BRIGHTEST = 1e9  # of what is seen from an asset
 EMPTY = 1e9  # metres: Cycles has 1e10 where nothing is
 
 
@@ -202,7 +201,8 @@ def _make_probe(drawn: dict[str, np.ndarray], position: np.ndarray) -> scenes.Pr
 
 def _take_light(drawn: dict[str, np.ndarray]) -> np.ndarray:
     """A panorama's radiance, (H, W, 4) float32."""
-    return np.clip(np.nan_to_num(_pick("Combined", drawn)[0][1]), -BRIGHTEST, BRIGHTEST)
+    most = scenes.environment.BRIGHTEST
+    return np.clip(np.nan_to_num(_pick("Combined", drawn)[0][1]), -most, most)
 
 
 def find_mirrored(drawn: dict[str, np.ndarray]) -> np.ndarray:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import re
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +13,10 @@ import numpy as np
 from .. import image
 from ..errors import NearError
 from ..scene import PASSES, Instance, Settings, camera, environment
-from ..scene.soundness import is_sound
+from ..scene.environment import BRIGHTEST
+from ..scene.soundness import MOST_THREADS, is_sound
 from .terminal import Reporter, add_model_arguments, parse_size, read_cameras, require_suffix
 
-BRIGHTEST = 1e6  # radiance of a light that is told
 MAP_SIDE = 8192  # pixels; longer light maps are averaged down
 
 
@@ -84,14 +83,15 @@ def run(args: argparse.Namespace) -> int:
     from ..engine import Engine
 
     passes = _passes(args)
-    if args.threads < 0:
-        raise NearError("--threads must not be negative.", "Correct it, or leave it out.")
+    if not 0 <= args.threads <= MOST_THREADS:
+        raise NearError(f"--threads must lie between 0 and {MOST_THREADS}.", "Correct it, or leave it out.")
     frames = read_cameras(args.camera, args.frames, args.size) if args.camera or args.frames else [_orbit(args)]
     light = _environment(args)
     instances = [Instance(asset.load(path), matrix) for path, matrix in args.asset]
     settings = Settings(quality=args.quality, shading=args.shading, background=args.background, passes=passes,
                         threads=args.threads)
-    _require_sound({"the light": light, "the settings": settings,
+    _require_sound({"the light": light,
+                    **{f"--matrix of {path.name}": each for (path, _), each in zip(args.asset, instances)},
                     **{f"camera {number}": each for number, each in enumerate(frames, 1)}})
     renderer = Engine(args.model, args.device, args.precision)
     for number, view in enumerate(frames, 1):
@@ -140,9 +140,12 @@ def _environment(args: argparse.Namespace) -> environment.Environment:
             color = [float(word) for word in args.env.split(",")]
         except ValueError:
             color = []
-        if len(color) != 3 or not 0 <= min(color) <= max(color) <= BRIGHTEST:
-            raise NearError(f"{args.env!r} is not a colour.", "Give three numbers, e.g. --env 1,1,1.")
-        return replace(environment.uniform(tuple(color)), strength=args.env_strength)
-    path = Path(args.env)
-    light = environment.take_map(image.read(path, max_side=MAP_SIDE), path.name)
+        if len(color) != 3 or min(color) < 0:
+            raise NearError(f"{args.env!r} is not a colour.", "Give three numbers from 0 on, e.g. --env 1,1,1.")
+        if max(color) > BRIGHTEST:
+            raise NearError(f"The light {args.env!r} is too bright.", f"Give numbers up to {BRIGHTEST:,.0f}.")
+        light = environment.uniform(tuple(color))
+    else:
+        path = Path(args.env)
+        light = environment.take_map(image.read(path, max_side=MAP_SIDE), path.name)
     return light.turn(environment.turn_z(args.env_rotation), light.strength * args.env_strength)

@@ -12,7 +12,6 @@ from ..image.guard import DAMAGED, open_picture
 from .mesh import BRIGHTEST
 
 MAX_PIXELS = 16384 * 8192
-FARTHEST = 1e6  # maps beside each other that a place may lie from the first
 LINEAR = srgb_decode(np.arange(256) / 255)  # of sRGB code values
 
 
@@ -95,11 +94,10 @@ def build_pyramid(values: np.ndarray) -> list[np.ndarray]:
 def sample(levels: list[np.ndarray], uv: np.ndarray, level: np.ndarray, wrap: tuple[str, str]) -> np.ndarray:
     """Filtered lookups: (K, C) float32, bilinear in the level nearest to the asked one.
 
-    levels: of `build_pyramid`. uv: (K, 2) float32, V up. level: (K,) mip level, 0 is the full map. What is no number
-    in a damaged file counts as 0.
+    levels: of `build_pyramid`. uv: (K, 2) float32 as Mesh has it, V up. level: (K,) mip level, 0 is the full map; what
+    is no number counts as that.
     """
     level = np.clip(np.rint(np.nan_to_num(level)), 0, len(levels) - 1).astype(np.int64)
-    uv = np.clip(np.nan_to_num(uv), -FARTHEST, FARTHEST)
     result = np.empty((len(uv), levels[0].shape[2]), np.float32)
     for step in np.unique(level):
         chosen = np.flatnonzero(level == step)

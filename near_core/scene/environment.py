@@ -59,7 +59,7 @@ def turn_z(degrees: float) -> np.ndarray:
 
 def uniform(color: tuple[float, float, float]) -> Environment:
     """The same linear radiance from everywhere."""
-    return Environment(np.broadcast_to(np.asarray(color, np.float32), (16, 32, 3)).copy())
+    return take_map(np.broadcast_to(np.asarray(color, np.float32), (16, 32, 3)))
 
 
 def sanitize(map: np.ndarray, what: str = Message("The environment map"), most: float = MAX_RADIANCE) -> np.ndarray:

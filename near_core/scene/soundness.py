@@ -15,7 +15,7 @@ from .lamp import Lamp
 from .look import AssetLook
 from .occluders import Occluders
 from .probe import Probe
-from .settings import Settings
+from .settings import Instance, Settings
 
 LARGEST = 1e12  # metres, watts and the like: 32 bits hold the cube of it
 MOST_TURNS = 1.001  # of a rotation's numbers
@@ -99,6 +99,11 @@ def _check_look(look: AssetLook) -> bool:
             and _hold(look.opacity, most=1, least=0))
 
 
+def _check_instance(instance: Instance) -> bool:
+    """Where it stands alone."""
+    return _hold(instance.matrix)
+
+
 def _check_settings(settings: Settings) -> bool:
     return _hold(settings.coarseness, settings.filter_width, least=0) and _hold(settings.threads, most=MOST_THREADS)
 
@@ -106,4 +111,4 @@ def _check_settings(settings: Settings) -> bool:
 _CHECKS: dict[type, Any] = {
     Camera: _check_camera, Lens: _check_lens, Shutter: _check_shutter, Lamp: _check_lamp,
     Environment: _check_environment, np.ndarray: _check_map, Probe: _check_probe, Occluders: _check_occluders,
-    Deformation: _check_deformation, AssetLook: _check_look, Settings: _check_settings}
+    Deformation: _check_deformation, AssetLook: _check_look, Instance: _check_instance, Settings: _check_settings}

@@ -127,17 +127,19 @@ def test_bad_input_is_one_clear_line(ball, tmp_path, capsys):
     assert not (tmp_path / "a.exr").exists() and not (tmp_path / "a.near").exists()
 
 
-@pytest.mark.parametrize("words", ["--env-strength 1e39", "--distance 1e300", "--fov 1e-300", "--threads 99999999999"])
+@pytest.mark.parametrize("words", ["--env-strength 1e39", "--distance 1e300", "--fov 1e-300",
+                                   f"--matrix 1e300 {'0 ' * 15}"])
 def test_numbers_that_nothing_can_be_drawn_with_are_said(ball, tmp_path, capsys, words):
     """32 bits do not hold them; the worker refuses them in the same way."""
     assert "to draw with" in failure(capsys, "render", "--asset", ball, "--env", "1,1,1", "--out", tmp_path / "a.exr",
                                      *words.split())
-    assert "not a colour" in failure(capsys, "render", "--asset", ball, "--env", "1e39,1,1", "--out",
-                                     tmp_path / "a.exr")
+    for light, said in {"1e39,1,1": "'1e39,1,1' is too bright. Give numbers up to 1,000,000,000.",
+                        "-1,1,1": "is not a colour. Give three numbers from 0 on"}.items():
+        assert said in failure(capsys, "render", "--asset", ball, f"--env={light}", "--out", tmp_path / "a.exr")
 
 
 @pytest.mark.parametrize("words", ["--azimuth nan", "--azimuth inf", "--elevation -inf", "--env-rotation nan",
-                                   f"--matrix nan {'0 ' * 15}", "--threads -1"])
+                                   f"--matrix nan {'0 ' * 15}", "--threads -1", "--threads 99999"])
 def test_numbers_that_are_none_are_named(ball, tmp_path, capsys, words):
     option = words.split()[0]
     assert option in failure(capsys, "render", "--asset", ball, "--env", "1,1,1", "--out", tmp_path / "a.exr",

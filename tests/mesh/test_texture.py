@@ -54,7 +54,8 @@ def test_the_top_row_is_v_one():
 
 def test_lookups_far_away_and_nowhere_find_something():
     levels = texture.build_pyramid(np.random.default_rng(0).random((4, 4, 1), np.float32))
-    uv = np.float32([[np.nan, 0.5], [np.inf, -np.inf], [1e38, -1e38], [0.5, 0.5]])
+    uv = mesh.Mesh(np.zeros((3, 3)), np.int32([[0, 1, 2]] * 2), np.float32([
+        [[np.nan, 0.5], [np.inf, -np.inf], [1e38, -1e38]], [[0.5, 0.5]] * 3])).corner_uv.reshape(-1, 2)[:4]
     for wrap in ("repeat", "mirror", "clamp"):
         found = texture.sample(levels, uv, np.float32([0, np.nan, np.inf, -np.inf]), (wrap, wrap))
         assert (found >= 0).all() and (found <= 1).all()

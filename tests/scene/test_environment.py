@@ -43,3 +43,10 @@ def test_a_map_of_any_brightness_keeps_its_light():
     np.testing.assert_allclose(light.map * light.strength, [[[3e5, 5, 65504], [0.5, 2, 1]]], rtol=1e-5)
     dim = environments.take_map(np.full((2, 4, 3), 7, np.float32))
     assert dim.strength == 1 and (dim.map == 7).all()
+
+
+def test_a_uniform_light_that_halves_do_not_hold_is_in_its_strength():
+    light = environments.uniform((1e5, 1, 0))
+    assert light.map.max() <= environments.MAX_RADIANCE
+    np.testing.assert_allclose(light.map[0, 0] * light.strength, (1e5, 1, 0), rtol=1e-6)
+    assert environments.uniform((6e4, 1, 0)).strength == 1
