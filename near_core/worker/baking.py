@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from ..asset import octants
+from ..asset.deformation import StretchConfig, find_stretches, stretch
 from ..asset.textured_mesh import make_mesh
 from ..create.create import create_from_mesh
-from ..directions import fibonacci_sphere, polar_rotation
+from ..directions import fibonacci_sphere, polar_rotation, unit
 from ..errors import NearError
 from ..image import srgb_decode, srgb_encode
 from ..mesh import Material, Mesh, encode_light
@@ -46,9 +47,9 @@ class Situation:
 
     def draw(self, renderer: Renderer, asset: Any, camera: Camera) -> np.ndarray:
         """The picture of an asset in its place, (H, W, 4) display colours, premultiplied."""
-        made = renderer.render([replace(self.instance, asset=asset, look=replace(self.instance.look, opacity=1.0))],
-                               camera, self.environment, Settings(passes=("Combined",)), lamps=self.lamps,
-                               occluders=self.occluders)["Combined"]
+        instance = replace(self.instance, asset=asset, look=replace(self.instance.look, opacity=1.0))
+        made = renderer.render([_stretch(instance, renderer)], camera, self.environment,
+                               Settings(passes=("Combined",)), lamps=self.lamps, occluders=self.occluders)["Combined"]
         return np.concatenate([srgb_encode(made[..., :3]), made[..., 3:]], 2)
 
 
@@ -72,8 +73,11 @@ def bake_splats(renderer: Renderer, situation: Situation, extent: float | None =
     asset's cube has in it; None: those that the asset says, which it has at rest."""
     instance, asset = situation.instance, situation.instance.asset
     away = fibonacci_sphere(DIRECTIONS).astype(np.float64)
-    prepared, radiance, gain = renderer.radiate(instance, situation.environment, away, lamps=situation.lamps,
+    lit = _stretch(instance, renderer)
+    prepared, radiance, gain = renderer.radiate(lit, situation.environment, away, lamps=situation.lamps,
                                                 progress=part(progress, 0.0, 0.6), occluders=situation.occluders)
+    if lit is not instance:  # its surfels, in the same order, where they lie at rest
+        prepared = renderer.radiate(instance, situation.environment, away[:1])[0]
     surfels, texels = prepared.level.surfels, prepared.texels
     own = np.setdiff1d(np.arange(len(surfels)), texels.surfel) if texels is not None else np.arange(len(surfels))
     rows, shape = own, prepared.discs.take(own)
@@ -83,7 +87,8 @@ def bake_splats(renderer: Renderer, situation: Situation, extent: float | None =
         rows, shape = np.concatenate([own, texels.surfel]), gaussians.concatenate([shape, prepared.detail])
     normal = surfels.normal[rows]
     local = away @ polar_rotation(np.asarray(instance.matrix, np.float64))
-    weight = np.maximum(local.astype(np.float32) @ normal.T, 0)  # (D, N), as much as they are seen from there
+    turned = unit(normal @ np.linalg.inv(np.asarray(instance.matrix, np.float64)[:3, :3]).astype(np.float32))
+    weight = np.maximum(away.astype(np.float32) @ turned.T, 0)  # (D, N), as much as they are seen from there
     weight += 1e-3
     cloud = SplatCloud(shape, normal, fit_harmonics(srgb_encode(radiance), -local, weight))
     psnr = _compare(renderer, situation, lambda camera: cloud.draw(camera, instance.matrix), part(progress, 0.7, 1.0))
@@ -94,6 +99,17 @@ def compare_plain(renderer: Renderer, situation: Situation, progress: Progress =
     """PSNR in dB of the asset without the look that it has in the scene, as files have it."""
     plain = replace(situation, instance=replace(situation.instance, look=PLAIN))
     return _compare(renderer, situation, lambda camera: plain.draw(renderer, plain.instance.asset, camera), progress)
+
+
+def _stretch(instance: Instance, renderer: Renderer) -> Instance:
+    """An instance as engine.Engine draws it where it is alone."""
+    [linear] = find_stretches(np.asarray(instance.matrix)[None], StretchConfig().steps[0])
+    if linear is None:
+        return instance
+    back, asset = np.eye(4), instance.asset
+    back[:3, :3] = np.linalg.inv(linear)
+    made = stretch(asset, octants.choose_surfels(asset, renderer.model), linear)
+    return replace(instance, asset=made, matrix=instance.matrix @ back)
 
 
 def _dress(material: Material, look: AssetLook) -> Material:

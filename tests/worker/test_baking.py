@@ -8,10 +8,12 @@ import pytest
 
 from near_core import mesh as meshes
 from near_core.create.create import create_from_mesh
+from near_core.engine import Engine
 from near_core.errors import NearError
+from near_core.image import srgb_encode
 from near_core.lab.bench.inputs import SAMPLES
 from near_core.render.renderer import Renderer
-from near_core.scene import AssetLook, Instance
+from near_core.scene import AssetLook, Instance, Settings
 from near_core.scene import environment as environments
 from near_core.worker import baking
 
@@ -69,6 +71,29 @@ def test_surfels_are_blended_onto_maps(renderer, keg, light):
     assert material.base_color_map.shape[0] > 900 and mesh.corner_uv.min() > 0 and mesh.corner_uv.max() < 1
     area = np.abs(np.cross(mesh.corner_uv[:, 1] - mesh.corner_uv[:, 0], mesh.corner_uv[:, 2] - mesh.corner_uv[:, 0]))
     assert area.min() > 0, "no face without a place on the maps"
+
+
+def flatten(asset, light) -> baking.Situation:
+    flat = np.eye(4)
+    flat[:3, :3] = 2 * environments.turn_z(30) @ np.diag([1, 1, 0.3])
+    return baking.Situation(Instance(asset, flat), light)
+
+
+def test_what_is_scaled_unevenly_is_compared_as_it_is_drawn(renderer, keg, light):
+    situation = flatten(keg, light)
+    view, settings = baking.list_views(situation.instance.matrix)[0], Settings(passes=("Combined",))
+    drawn = Engine().render([situation.instance], view, light, settings)["Combined"]
+    np.testing.assert_allclose(situation.draw(renderer, keg, view)[..., :3], srgb_encode(drawn[..., :3]), atol=1e-5)
+
+
+@pytest.mark.slow
+def test_splats_of_what_is_scaled_unevenly_have_its_light(renderer, keg, light):
+    data, psnr = baking.bake_splats(renderer, flatten(keg, light))
+    assert psnr > 23.5, "21.2 with the light of what is not stretched"
+    plain, _ = baking.bake_splats(renderer, stand(keg, light))
+    (_, _, one), (_, _, other) = (each.partition(b"end_header\n") for each in (data, plain))
+    places = [np.frombuffer(each, "<f4").reshape(-1, 26)[:, :3] for each in (one, other)]
+    np.testing.assert_allclose(*places, atol=1e-6)
 
 
 @pytest.mark.slow
