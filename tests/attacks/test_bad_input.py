@@ -182,7 +182,7 @@ def gltf_bytes(tree: dict, rest: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("matrix", [np.zeros(16), np.diag([0, 1, 1, 1]), np.diag([1e-12, 1, 1, 1]),
-                                    np.full(16, 1e30), np.diag([1e9, 1e9, 1e9, 1])])
+                                    np.diag([1e9, 1e9, 1e9, 1])])
 def test_zero_and_absurd_scales_give_a_finite_picture(good, tmp_path, matrix):
     argv = ["render", "--asset", good[".near"], "--matrix", *np.ravel(matrix), "--env", "1,1,1", *SMALL,
             "--passes", "all", "--out", tmp_path / "out.exr"]
@@ -190,10 +190,11 @@ def test_zero_and_absurd_scales_give_a_finite_picture(good, tmp_path, matrix):
     assert all(np.isfinite(values).all() for values in image.read_layers(tmp_path / "out.exr").values())
 
 
-def test_a_matrix_of_no_numbers_is_refused(good, tmp_path, capsys):
-    said = failure(capsys, "render", "--asset", good[".near"], "--matrix", *["nan"] * 16, "--env", "1,1,1", *SMALL,
+@pytest.mark.parametrize("number, wrong", [("nan", "'nan' is no number"), ("1e30", "too large")])
+def test_a_matrix_of_no_usable_numbers_is_refused(good, tmp_path, capsys, number, wrong):
+    said = failure(capsys, "render", "--asset", good[".near"], "--matrix", *[number] * 16, "--env", "1,1,1", *SMALL,
                    "--out", tmp_path / "out.exr")
-    assert "--matrix" in said and "'nan' is no number" in said and not (tmp_path / "out.exr").exists()
+    assert "--matrix" in said and wrong in said and not (tmp_path / "out.exr").exists()
 
 
 @pytest.mark.parametrize("view", [

@@ -14,7 +14,7 @@ import stage
 from near_blender import client, payload, sync, world
 from near_core import asset as assets
 from near_core.asset import CELL, Surfels
-from near_core.render.renderer import Renderer
+from near_core.engine import Engine
 from near_core.scene import PASSES, Instance, Settings
 
 SEES_THROUGH = 0.03  # a surface a few pixels wide lets a fiftieth of what is behind it through
@@ -69,8 +69,8 @@ def test_picture_is_near_cores(scene, ball, tmp_path):
     camera = sync.convert_camera(scene.camera.data, np.array(scene.camera.matrix_world), 64, 48)
     matrix = np.array(ob.matrix_world) @ np.diag([1.5, 1.5, 1.5, 1])
     stored = assets.from_bytes(assets.to_bytes(ball))
-    here = Renderer().render([Instance(stored, matrix)], camera, world.read_light(depsgraph).environment,
-                             Settings(background=True))
+    here = Engine().render([Instance(stored, matrix)], camera, world.read_light(depsgraph).environment,
+                           Settings(background=True))
     assert np.abs(combined - here["Combined"]).max() < 2e-3
 
 
