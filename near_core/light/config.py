@@ -47,7 +47,7 @@ class TransportConfig:
     part_spread: float = 2.5  # the same of the narrowest lobe of a part
     most_spread: float = 0.18  # to which this widens one
     part_reach: float = 0.27  # pixels from its centre, to the side and up, that parts lie
-    narrow_times: float = 4.0  # as soon their rays leave spots to these
+    narrow_times: float = 4.0  # times that share of parts, up to 1, in which a point's rays leave spots to them
     part_glare: float = 8192.0  # as point_glare, of what is averaged over parts
     mirror_rows: int = 512  # at most, of the map that a mirrored metal shows
     mirror_bounces: int = 2  # metals from which a ray that met one goes on, to what they mirror in turn

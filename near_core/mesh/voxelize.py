@@ -24,9 +24,9 @@ def find_occupied(vertices, faces, resolution):
         return np.zeros((0, 3), np.int32)
     if faces.min() < 0 or faces.max() >= len(vertices):
         raise NearError("The mesh has faces that name vertices it does not have.", "Export the mesh again.")
-    if _measure(vertices, faces) > USUAL * resolution:
+    if _measure_area(vertices, faces) > USUAL * resolution:
         faces = np.unique(np.sort(faces, 1), axis=0)
-        if _measure(vertices, faces) > MOST * resolution:
+        if _measure_area(vertices, faces) > MOST * resolution:
             raise NearError("The mesh has more surface than fits into its size.",
                             "Remove what lies doubled or inside, and export it again.")
     grid = np.zeros(resolution ** 3, bool)
@@ -40,8 +40,9 @@ def find_occupied(vertices, faces, resolution):
     return np.stack(np.unravel_index(np.flatnonzero(grid), (resolution,) * 3), 1).astype(np.int32)
 
 
-def _measure(vertices, faces):
-    """The triangles' area, in sides of the cube; of those that stick out, of what the cube's sides make of them."""
+def _measure_area(vertices, faces):
+    """The area of triangles faces (F, 3) of vertices (V, 3), asset frame, in squares of the cube's side; vertices
+    outside count as on its sides."""
     area = 0.0
     for start in range(0, len(faces), FACES_AT_ONCE):
         a, b, c = (vertices[faces[start:start + FACES_AT_ONCE, corner]].clip(-0.5, 0.5) for corner in range(3))

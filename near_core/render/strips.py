@@ -32,10 +32,10 @@ class PlacedSkin:
     """A skin in the world. matrix: (4, 4) float64, asset frame -> world. meet: what K of its points are told and mirror
     of the asset, with noise: their surfels, directions to the camera (K, 3) in the world, key (K,), a pixel's edge at
     each (K,), what finds where they touch the skin, which point speaks for each (K,), by how much a pixel's normals
-    turn (K,), as points.meet takes it -> MetPoints, (K, n). shade: what
-    they look like: these, the latter without noise, depth (K,) -> features (K, C), as passes.pack makes them. known: of
-    K points of an opaque skin, asset frame, and their depth, the features where they are known, and whether they are,
-    (K,) bool. share: 0..1 of what is seen of it; its inside is not seen through it."""
+    turn (K,), as points.meet takes it -> MetPoints, (K, n). shade: what they look like: these, the latter without
+    noise, depth (K,) -> features (K, C), as passes.pack makes them. known: of K points of an opaque skin, asset frame,
+    and their depth, the features where they are known, and whether they are, (K,) bool. share: 0..1 of what is seen of
+    it; its inside is not seen through it."""
 
     prepared: PreparedSkin
     matrix: np.ndarray
