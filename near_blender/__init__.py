@@ -13,6 +13,7 @@ from . import (
     cycles_scene,
     engine,
     engine_panels,
+    followed_panels,
     following,
     imports,
     look_panels,
@@ -32,8 +33,8 @@ from . import (
 )
 
 MODULES = (translations, opening, client, looks, photo_options, properties, payload, imports, turntable, following,
-           cycles_scene, engine, compositing, preferences_panel, preferences, operators, engine_panels, panels,
-           look_panels, menus, manual, commands, api)
+           cycles_scene, engine, compositing, preferences_panel, preferences, operators, engine_panels, followed_panels,
+           panels, look_panels, menus, manual, commands, api)
 
 
 def register() -> None:

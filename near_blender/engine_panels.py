@@ -1,4 +1,4 @@
-"""What Properties editors show while NeAR is the engine: its own settings, and what of Cycles' it follows."""
+"""What Properties editors show while NeAR is the engine: its own settings, and Blender's that it takes over."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _near(owner: Any) -> Any:
     return owner.near
 
 
-class _Properties(bpy.types.Panel):
+class EngineProperties(bpy.types.Panel):
     """A panel of a Properties editor's tab, shown while NeAR is the engine; never registered itself."""
 
     bl_space_type = "PROPERTIES"
@@ -31,17 +31,7 @@ class _Properties(bpy.types.Panel):
         return context.engine in cls.COMPAT_ENGINES
 
 
-class _CyclesSettings(_Properties):
-    """What is set for Cycles and holds for NeAR, too; there where Cycles is."""
-
-    bl_options = {"DEFAULT_CLOSED"}
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return super().poll(context) and hasattr(context.scene, "cycles")
-
-
-class NEAR_RENDER_PT_quality(_Properties):
+class NEAR_RENDER_PT_quality(EngineProperties):
     bl_label = "NeAR"
     bl_context = "render"
 
@@ -59,7 +49,7 @@ class NEAR_RENDER_PT_quality(_Properties):
         viewport.prop(near, "viewport_rate", text="Rate")
 
 
-class NEAR_RENDER_PT_ordinary(_Properties):
+class NEAR_RENDER_PT_ordinary(EngineProperties):
     bl_label = "Ordinary Objects"
     bl_context = "render"
 
@@ -85,24 +75,7 @@ class NEAR_RENDER_PT_ordinary(_Properties):
             layout.label(text=say("Lights: {count}", count=lights), icon="LIGHT")
 
 
-class NEAR_RENDER_PT_light_paths(_CyclesSettings):
-    bl_label = "Light Paths"
-    bl_context = "render"
-
-    def draw(self, context: bpy.types.Context) -> None:
-        layout, scene = self.layout, context.scene
-        cycles: Any = scene.cycles
-        layout.use_property_split = True
-        layout.use_property_decorate = False
-        for names in (("max_bounces", "diffuse_bounces", "glossy_bounces", "transmission_bounces", "volume_bounces",
-                       "transparent_max_bounces"), ("sample_clamp_direct", "sample_clamp_indirect"),
-                      ("blur_glossy", "caustics_reflective", "caustics_refractive")):
-            column = layout.column(align=True)
-            for name in names:
-                column.prop(cycles, name)
-
-
-class NEAR_RENDER_PT_motion_blur(_Properties):
+class NEAR_RENDER_PT_motion_blur(EngineProperties):
     bl_label = "Motion Blur"
     bl_context = "render"
     bl_options = {"DEFAULT_CLOSED"}
@@ -120,7 +93,7 @@ class NEAR_RENDER_PT_motion_blur(_Properties):
         layout.template_curve_mapping(render, "motion_blur_shutter_curve")
 
 
-class NEAR_RENDER_PT_film(_Properties):
+class NEAR_RENDER_PT_film(EngineProperties):
     bl_label = "Film"
     bl_context = "render"
     bl_options = {"DEFAULT_CLOSED"}
@@ -135,7 +108,7 @@ class NEAR_RENDER_PT_film(_Properties):
             self.layout.prop(cycles, "filter_width")
 
 
-class NEAR_RENDER_PT_performance(_Properties):
+class NEAR_RENDER_PT_performance(EngineProperties):
     bl_label = "Performance"
     bl_context = "render"
     bl_options = {"DEFAULT_CLOSED"}
@@ -150,7 +123,7 @@ class NEAR_RENDER_PT_performance(_Properties):
         threads.prop(render, "threads")
 
 
-class NEAR_RENDER_PT_simplify(_Properties):
+class NEAR_RENDER_PT_simplify(EngineProperties):
     bl_label = "Simplify"
     bl_context = "render"
     bl_options = {"DEFAULT_CLOSED"}
@@ -167,7 +140,7 @@ class NEAR_RENDER_PT_simplify(_Properties):
         column.prop(render, "simplify_subdivision_render", text="Render")
 
 
-class NEAR_VIEWLAYER_PT_passes(_Properties):
+class NEAR_VIEWLAYER_PT_passes(EngineProperties):
     bl_label = "Passes"
     bl_context = "view_layer"
 
@@ -197,7 +170,7 @@ class NEAR_VIEWLAYER_PT_passes(_Properties):
         levels.prop(view_layer, "pass_cryptomatte_depth", text="Levels")
 
 
-class NEAR_VIEWLAYER_PT_override(_Properties):
+class NEAR_VIEWLAYER_PT_override(EngineProperties):
     bl_label = "Override"
     bl_context = "view_layer"
     bl_options = {"DEFAULT_CLOSED"}
@@ -211,7 +184,7 @@ class NEAR_VIEWLAYER_PT_override(_Properties):
             layout.prop(view_layer, "world_override")
 
 
-class NEAR_WORLD_PT_light(_Properties):
+class NEAR_WORLD_PT_light(EngineProperties):
     bl_label = "NeAR"
     bl_context = "world"
     bl_options = {"DEFAULT_CLOSED"}
@@ -226,25 +199,7 @@ class NEAR_WORLD_PT_light(_Properties):
         self.layout.prop(_near(context.world), "resolution")
 
 
-class NEAR_WORLD_PT_visibility(_CyclesSettings):
-    bl_label = "Ray Visibility"
-    bl_context = "world"
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return super().poll(context) and context.world is not None
-
-    def draw(self, context: bpy.types.Context) -> None:
-        layout, world = self.layout, context.world
-        rays: Any = world.cycles_visibility
-        layout.use_property_split = True
-        layout.use_property_decorate = False
-        column = layout.column()
-        for name in ("camera", "diffuse", "glossy", "transmission", "scatter"):
-            column.prop(rays, name)
-
-
-class NEAR_OBJECT_PT_visibility(_Properties):
+class NEAR_OBJECT_PT_visibility(EngineProperties):
     bl_label = "Ray Visibility"
     bl_context = "object"
     bl_parent_id = "OBJECT_PT_visibility"
@@ -258,15 +213,15 @@ class NEAR_OBJECT_PT_visibility(_Properties):
         layout.column(heading="Film").prop(ob, "is_shadow_catcher", toggle=False)
 
 
-CLASSES = (NEAR_RENDER_PT_quality, NEAR_RENDER_PT_ordinary, NEAR_RENDER_PT_light_paths, NEAR_RENDER_PT_motion_blur,
-           NEAR_RENDER_PT_film, NEAR_RENDER_PT_performance, NEAR_RENDER_PT_simplify, NEAR_VIEWLAYER_PT_passes,
-           NEAR_VIEWLAYER_PT_override, NEAR_WORLD_PT_light, NEAR_WORLD_PT_visibility, NEAR_OBJECT_PT_visibility)
+CLASSES = (NEAR_RENDER_PT_quality, NEAR_RENDER_PT_ordinary, NEAR_RENDER_PT_motion_blur, NEAR_RENDER_PT_film,
+           NEAR_RENDER_PT_performance, NEAR_RENDER_PT_simplify, NEAR_VIEWLAYER_PT_passes, NEAR_VIEWLAYER_PT_override,
+           NEAR_WORLD_PT_light, NEAR_OBJECT_PT_visibility)
 _register, _unregister = bpy.utils.register_classes_factory(CLASSES)  # type: ignore[func-returns-value, attr-defined]
 
 # stock panels that other engines claim for themselves but that suit NeAR as they are
-_BORROWED = {"DATA_PT_EEVEE_light", "DATA_PT_EEVEE_light_shadow", "DATA_PT_camera_dof",
-             "DATA_PT_camera_dof_aperture", "EEVEE_MATERIAL_PT_context_material", "EEVEE_MATERIAL_PT_displacement",
-             "EEVEE_MATERIAL_PT_surface", "EEVEE_MATERIAL_PT_volume", "EEVEE_WORLD_PT_surface", "EEVEE_WORLD_PT_volume",
+_BORROWED = {"DATA_PT_EEVEE_light", "DATA_PT_camera_dof", "DATA_PT_camera_dof_aperture",
+             "EEVEE_MATERIAL_PT_context_material", "EEVEE_MATERIAL_PT_displacement", "EEVEE_MATERIAL_PT_surface",
+             "EEVEE_MATERIAL_PT_volume", "EEVEE_WORLD_PT_surface", "EEVEE_WORLD_PT_volume",
              "MATERIAL_PT_preview", "RENDER_PT_output_pixel_density", "VIEWLAYER_PT_filter"}
 _REPLACED = {"DATA_PT_light"}  # by a borrowed one that shows more
 # what every engine shows but NeAR does not do, and what would come before its own panels

@@ -66,22 +66,48 @@ class NotedLayout:
         owner.path_resolve(name)  # raises where there is none
         self.shown.add(name)
 
+    def template_node_view(self, _tree, node, socket):
+        self.shown.add(f"{node.type} {socket.name}")
+
+
+def draw(name: str, **members) -> set[str]:
+    """Properties that a panel shows beside these members of the context."""
+    panel, layout = getattr(bpy.types, f"NEAR_{name}"), NotedLayout()
+    with bpy.context.temp_override(**members):
+        assert panel.poll(bpy.context)
+        panel.draw(type("Drawn", (), {"layout": layout}), bpy.context)
+    return layout.shown
+
 
 def test_what_is_set_for_cycles_and_followed_is_within_reach():
     scene = bpy.context.scene
     scene.render.engine, world = "NEAR", bpy.data.worlds.new("World")
-    layout = NotedLayout()
-    for name in ("RENDER_PT_light_paths", "RENDER_PT_film", "RENDER_PT_simplify", "VIEWLAYER_PT_override",
-                 "WORLD_PT_visibility"):
-        panel = getattr(bpy.types, f"NEAR_{name}")
-        with bpy.context.temp_override(world=world):
-            assert panel.poll(bpy.context)
-            panel.draw(type("Drawn", (), {"layout": layout}), bpy.context)
-    assert {"max_bounces", "glossy_bounces", "sample_clamp_indirect", "blur_glossy", "caustics_reflective",
-            "film_transparent", "film_exposure", "filter_width", "material_override", "diffuse",
-            "simplify_subdivision_render"} <= layout.shown
+    shown = set().union(*(draw(name, world=world) for name in (
+        "RENDER_PT_sampling", "RENDER_PT_light_paths", "RENDER_PT_volumes", "RENDER_PT_curves", "RENDER_PT_film",
+        "RENDER_PT_simplify", "VIEWLAYER_PT_override", "WORLD_PT_settings", "WORLD_PT_visibility")))
+    assert {"seed", "use_animated_seed", "max_bounces", "glossy_bounces", "sample_clamp_indirect", "blur_glossy",
+            "caustics_reflective", "volume_step_rate", "shape", "film_transparent", "film_exposure", "filter_width",
+            "material_override", "diffuse", "sampling_method", "simplify_subdivision_render"} <= shown
     scene.render.engine = "CYCLES"
     assert not bpy.types.NEAR_RENDER_PT_light_paths.poll(bpy.context)
+
+
+def test_what_lamps_materials_and_objects_have_is_within_reach():
+    bpy.context.scene.render.engine = "NEAR"
+    area, spot = (bpy.data.lights.new(kind, kind) for kind in ("AREA", "SPOT"))
+    spot.use_nodes = True
+    assert draw("DATA_PT_beam_shape", light=area) == {"spread"}
+    assert {"use_shadow", "max_bounces", "is_portal"} <= draw("DATA_PT_light_settings", light=area)
+    assert "is_portal" not in draw("DATA_PT_light_settings", light=spot)
+    assert "OUTPUT_LIGHT Surface" in draw("DATA_PT_light_nodes", light=spot)
+    with bpy.context.temp_override(light=spot):
+        assert not bpy.types.NEAR_DATA_PT_beam_shape.poll(bpy.context)
+    assert {"pass_index", "use_transparent_shadow", "emission_sampling", "volume_sampling"} <= draw(
+        "MATERIAL_PT_settings", material=bpy.data.materials.new("Skin"))
+    mesh, camera = (bpy.data.objects.new("Moving", data) for data in (
+        bpy.data.meshes.new("Moving"), bpy.data.cameras.new("Moving")))
+    assert draw("OBJECT_PT_motion_blur", object=mesh) == {"motion_steps", "use_deform_motion"}
+    assert draw("OBJECT_PT_motion_blur", object=camera) == {"motion_steps"}
 
 
 # operators that change nothing that could be undone: files, pictures, the clipboard, preferences, or work of others

@@ -1,0 +1,224 @@
+"""What is set for Cycles, which draws what is ordinary, or for every engine, and holds for NeAR, too: where Cycles has
+it, with Blender's own names, while NeAR is the engine. What a version of Blender does not have is left out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+
+from .engine_panels import EngineProperties
+
+_MOVES = {"MESH", "CURVE", "SURFACE", "META", "FONT", "CURVES", "POINTCLOUD", "VOLUME", "CAMERA"}
+_DEFORMS = _MOVES - {"CAMERA"}
+
+
+class _Followed(EngineProperties):
+    """Closed, and only there where Cycles is."""
+
+    bl_options = {"DEFAULT_CLOSED"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return super().poll(context) and hasattr(context.scene, "cycles")
+
+
+class NEAR_RENDER_PT_sampling(_Followed):
+    bl_label = "Sampling"
+    bl_context = "render"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout, scene = _split(self.layout), context.scene
+        cycles: Any = scene.cycles
+        seed = layout.row(align=True)
+        seed.prop(cycles, "seed")
+        seed.prop(cycles, "use_animated_seed", text="", icon="TIME")
+        _show(layout, cycles, "use_light_tree", "light_sampling_threshold")
+
+
+class NEAR_RENDER_PT_light_paths(_Followed):
+    bl_label = "Light Paths"
+    bl_context = "render"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout, scene = _split(self.layout), context.scene
+        cycles: Any = scene.cycles
+        _show(layout, cycles, "max_bounces", "diffuse_bounces", "glossy_bounces", "transmission_bounces",
+              "volume_bounces", "transparent_max_bounces")
+        _show(layout, cycles, "sample_clamp_direct", "sample_clamp_indirect")
+        _show(layout, cycles, "blur_glossy", "caustics_reflective", "caustics_refractive")
+
+
+class NEAR_RENDER_PT_volumes(_Followed):
+    bl_label = "Volumes"
+    bl_context = "render"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        scene: Any = context.scene
+        _show(_split(self.layout), scene.cycles, "volume_biased", "volume_step_rate", "volume_max_steps")
+
+
+class NEAR_RENDER_PT_subdivision(_Followed):
+    bl_label = "Subdivision"
+    bl_context = "render"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        scene: Any = context.scene
+        return super().poll(context) and (bpy.app.version >= (5, 0, 0) or scene.cycles.feature_set == "EXPERIMENTAL")
+
+    def draw(self, context: bpy.types.Context) -> None:
+        scene: Any = context.scene
+        _show(_split(self.layout), scene.cycles, "dicing_rate", "max_subdivisions")
+
+
+class NEAR_RENDER_PT_curves(_Followed):
+    bl_label = "Curves"
+    bl_context = "render"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        scene: Any = context.scene
+        _show(_split(self.layout), scene.cycles_curves, "shape", "subdivisions")
+
+
+class NEAR_DATA_PT_beam_shape(EngineProperties):
+    """Of an area; that of a spot is Blender's own."""
+
+    bl_label = "Beam Shape"
+    bl_context = "data"
+    bl_parent_id = "DATA_PT_EEVEE_light"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return super().poll(context) and getattr(context.light, "type", "") == "AREA"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        _show(_split(self.layout), context.light, "spread")
+
+
+class NEAR_DATA_PT_light_settings(EngineProperties):
+    bl_label = "Settings"
+    bl_context = "data"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return super().poll(context) and context.light is not None
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout, light = _split(self.layout), context.light
+        layout.prop(light, "use_shadow", text="Cast Shadow")
+        own = getattr(light, "cycles", None)
+        if own is not None:
+            _show(layout, own, "max_bounces", "use_multiple_importance_sampling")
+            if light.type == "AREA":
+                layout.prop(own, "is_portal", text="Portal")
+
+
+class NEAR_DATA_PT_light_nodes(EngineProperties):
+    bl_label = "Nodes"
+    bl_context = "data"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return super().poll(context) and context.light is not None
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout, light = _split(self.layout), context.light
+        switch: Any = light.bl_rna.properties["use_nodes"]
+        is_always = getattr(switch, "is_deprecated", False)  # from 5.2
+        if not is_always:
+            layout.prop(light, "use_nodes", icon="NODETREE", toggle=True)
+        tree = light.node_tree if is_always or light.use_nodes else None
+        output = None if tree is None else tree.get_output_node("CYCLES")
+        if output is not None:
+            layout.template_node_view(tree, output, output.inputs["Surface"])
+
+
+class NEAR_OBJECT_PT_motion_blur(_Followed):
+    bl_label = "Motion Blur"
+    bl_context = "object"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return super().poll(context) and getattr(context.object, "type", "") in _MOVES
+
+    def draw_header(self, context: bpy.types.Context) -> None:
+        ob: Any = context.object
+        self.layout.prop(ob.cycles, "use_motion_blur", text="")
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout, ob, scene = _split(self.layout), context.object, context.scene
+        own: Any = ob.cycles
+        layout.active = scene.render.use_motion_blur and own.use_motion_blur
+        layout.prop(own, "motion_steps", text="Steps")
+        if ob.type in _DEFORMS:
+            layout.prop(own, "use_deform_motion", text="Deformation")
+
+
+class NEAR_MATERIAL_PT_settings(EngineProperties):
+    bl_label = "Settings"
+    bl_context = "material"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return super().poll(context) and context.material is not None and not context.material.grease_pencil
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout, material = _split(self.layout), context.material
+        _show(layout, material, "pass_index", "use_transparent_shadow")
+        own = getattr(material, "cycles", None)
+        if own is not None:
+            _show(layout, own, "emission_sampling", "use_bump_map_correction")
+            _show(layout, own, "volume_sampling", "volume_interpolation", "homogeneous_volume", "volume_step_rate")
+
+
+class NEAR_WORLD_PT_settings(_Followed):
+    bl_label = "Settings"
+    bl_context = "world"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return super().poll(context) and context.world is not None
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout, world = _split(self.layout), context.world
+        own: Any = world.cycles
+        _show(layout, own, "sampling_method", "sample_map_resolution", "max_bounces", "use_shadows")
+        _show(layout, own, "volume_sampling", "volume_interpolation", "homogeneous_volume", "volume_step_size")
+
+
+class NEAR_WORLD_PT_visibility(_Followed):
+    bl_label = "Ray Visibility"
+    bl_context = "world"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return super().poll(context) and context.world is not None
+
+    def draw(self, context: bpy.types.Context) -> None:
+        world: Any = context.world
+        _show(_split(self.layout), world.cycles_visibility, "camera", "diffuse", "glossy", "transmission", "scatter")
+
+
+def _split(layout: bpy.types.UILayout) -> bpy.types.UILayout:
+    """A panel's layout, names on the left and values on the right."""
+    layout.use_property_split = True
+    layout.use_property_decorate = False
+    return layout
+
+
+def _show(layout: bpy.types.UILayout, owner: Any, *names: str) -> None:
+    """A group of properties, those of them that this Blender has."""
+    column = layout.column(align=True)
+    for name in names:
+        if hasattr(owner, name):
+            column.prop(owner, name)
+
+
+CLASSES = (NEAR_RENDER_PT_sampling, NEAR_RENDER_PT_light_paths, NEAR_RENDER_PT_volumes, NEAR_RENDER_PT_subdivision,
+           NEAR_RENDER_PT_curves, NEAR_DATA_PT_beam_shape, NEAR_DATA_PT_light_settings, NEAR_DATA_PT_light_nodes,
+           NEAR_OBJECT_PT_motion_blur, NEAR_MATERIAL_PT_settings, NEAR_WORLD_PT_settings, NEAR_WORLD_PT_visibility)
+register, unregister = bpy.utils.register_classes_factory(CLASSES)  # type: ignore[func-returns-value, attr-defined]
