@@ -96,7 +96,7 @@ def collect_lamps(depsgraph: bpy.types.Depsgraph) -> VisibleLamps:
             continue
         for lamp in read_lamp(ob, np.array(instance.matrix_world, np.float64), reader):
             found.lamps.append(replace(lamp, unblocked_by=_list_unblocking(ob.original, casters)))
-            found.links.append(_read_linking(ob.original.light_linking.receiver_collection))
+            found.links.append(read_linking(ob.original.light_linking.receiver_collection))
             found.reached.append(None)
     found.bakes = lamp_nodes.list_bakes()
     return found
@@ -170,11 +170,11 @@ def _read_color(data: Any) -> np.ndarray:
 
 def _list_unblocking(lamp: Any, casters: list[str]) -> tuple[str, ...]:
     """Names of the objects that cast no shadow in the light of a lamp, original."""
-    link = _read_linking(lamp.light_linking.blocker_collection)
+    link = read_linking(lamp.light_linking.blocker_collection)
     return () if link is None else tuple(name for name in casters if name not in link)
 
 
-def _read_linking(collection: Any) -> Linking | None:
+def read_linking(collection: Any) -> Linking | None:
     """Of a collection, None where there is none."""
     if collection is None:
         return None

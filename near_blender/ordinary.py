@@ -57,8 +57,21 @@ def counts(depsgraph: bpy.types.Depsgraph) -> bool:
 
 def glows() -> bool:
     """Whether any material sends light of its own."""
-    return any(_glows(node) for material in bpy.data.materials if material.users and material.node_tree
-               for tree in node_trees.list_trees(material.node_tree) for node in tree.nodes)
+    return any(_shines(material) for material in bpy.data.materials if material.users)
+
+
+def shines(ob: Any) -> bool:
+    """Whether ob, evaluated, is ordinary and a material of it sends light."""
+    return is_ordinary(ob) and any(map(_shines, _list_materials(ob)))
+
+
+def _list_materials(ob: Any) -> set[Any]:
+    return {*(slot.material for slot in ob.material_slots), *getattr(ob.data, "materials", ())} - {None}
+
+
+def _shines(material: Any) -> bool:
+    trees = node_trees.list_trees(material.node_tree) if material.node_tree else ()
+    return any(_glows(node) for tree in trees for node in tree.nodes)
 
 
 def _glows(node: Any) -> bool:
@@ -115,8 +128,7 @@ def find_unclear(depsgraph: bpy.types.Depsgraph) -> np.ndarray | None:
             return None
         key = ob.original, ob.data  # instances of geometry nodes have meshes of their own
         if key not in clear:
-            materials = {*(slot.material for slot in ob.material_slots), *getattr(ob.data, "materials", ())} - {None}
-            clear[key] = ob.type in ("VOLUME", "CURVES") or any(map(_is_clear, materials))
+            clear[key] = ob.type in ("VOLUME", "CURVES") or any(map(_is_clear, _list_materials(ob)))
         if clear[key]:
             matrix = np.array(instance.matrix_world, np.float64)
             corners.append(np.array(ob.bound_box) @ matrix[:3, :3].T + matrix[:3, 3])

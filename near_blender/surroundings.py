@@ -9,7 +9,7 @@ from typing import Any
 import bpy
 import numpy as np
 
-from . import client, cycles_scene, flags, looks, ordinary, passes, probe_places, sync, worker_process
+from . import client, cycles_scene, flags, lamps, looks, ordinary, passes, probe_places, sync, worker_process
 from ._core import asset, cache, scene
 from .cycles_jobs import EMPTY
 
@@ -48,6 +48,8 @@ class OrdinaryThings:
         self._lows, self._highs = corners.min(1), corners.max(1)
         self._scene = f"{self.state.fields['scene']} {self.state.fields['layer']} {_describe_time(frame)}"
         self._solids: dict[str, Any] = {ob.name_full: ob for ob in depsgraph.objects if ob.type == "MESH"}
+        self._linked = {ob.name_full: link for ob in depsgraph.objects if ordinary.shines(ob) and (
+            link := lamps.read_linking(ob.original.light_linking.receiver_collection)) is not None}
         self._cuts = ordinary.has_holdouts(depsgraph)
         self._unclear = None if self._cuts else ordinary.find_unclear(depsgraph)
 
@@ -168,11 +170,12 @@ class OrdinaryThings:
         meets = (self._lows <= bounds.max(0)).all(1) & (self._highs >= bounds.min(0)).all(1)
         position = probe_places.find(matrix, bounds, [self._solids[each] for each in list_solid(is_near & meets)
                                                       if each not in through])
-        content = hashlib.sha256(f"{self._scene} {name} {size}".encode())
+        unlit_by = [each for each, link in self._linked.items() if name not in link]
+        content = hashlib.sha256(f"{self._scene} {name} {size} {unlit_by}".encode())
         content.update(np.round(position, 5).tobytes())
         for each in near:
             content.update(f"{each} {self._moving[each][2]}".encode())
-        return content.hexdigest(), (position, [name, *through])
+        return content.hexdigest(), (position, [name, *through, *unlit_by])
 
 
 def _choose(assets: sync.VisibleAssets) -> list[int]:

@@ -62,6 +62,24 @@ def test_light_goes_both_ways(scene, tmp_path):
     assert dark[below].mean() < 0.97 * empty[below].mean(), "the ball casts a shadow on the floor"
 
 
+def test_light_linking_holds_for_what_glows(scene, tmp_path):
+    bpy.ops.mesh.primitive_cube_add(size=0.6, location=(-1.4, -1.2, 0))
+    lit, plain = bpy.context.object, bpy.data.collections.new("Linked")
+    lit.visible_camera = False
+    material = bpy.data.materials.new("Light")
+    material.use_nodes = True
+    material.node_tree.nodes["Principled BSDF"].inputs["Emission Strength"].default_value = 20
+    lit.data.materials.append(material)
+    ball = slice(18, 30), slice(26, 38)
+    near = stage.render(scene, tmp_path)["Combined"][ball].mean()
+    plain.objects.link(bpy.data.objects["Wall"])
+    lit.light_linking.receiver_collection = plain
+    kept = stage.render(scene, tmp_path)["Combined"][ball].mean()
+    bpy.data.objects.remove(lit)
+    unlit = stage.render(scene, tmp_path)["Combined"][ball].mean()
+    assert kept < 1.1 * unlit < 0.75 * near
+
+
 def test_a_probe_looks_out_of_what_an_asset_is_stuck_on(scene, tmp_path):
     free = stage.render(scene, tmp_path)["Combined"][18:30, 26:38]
     bpy.ops.mesh.primitive_cube_add(size=0.5)
