@@ -96,6 +96,20 @@ def stamp_painted() -> list[tuple]:
         for tile in image.tiles if image.source == "TILED"]) for image in list_painted()]
 
 
+def stamp_files() -> list[tuple]:
+    """Equal while the files of images are: Cycles reads them at each F12, and artists paint in other programs."""
+    return [(image.name_full, *map(_stamp, _list_files(image))) for image in bpy.data.images
+            if image.users and image.source in ("FILE", "SEQUENCE", "MOVIE", "TILED") and not image.packed_file]
+
+
+def _stamp(path: str) -> tuple[int, int]:
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):
+        return 0, 0
+    return found.st_size, found.st_mtime_ns
+
+
 def collect_painted(images: Iterable[Any] | None = None) -> list[dict[str, Any]]:
     """What restore_painted puts into list_painted's images: name, and size (2,) and pixels, float32 as Blender's
     foreach_get; of one in tiles instead files, what a file of each holds, uint8, by the file's name."""

@@ -27,10 +27,11 @@ _MAIN_THREAD_WITHIN = 2.0  # seconds until the main thread is taken for busy
 
 _numbers = itertools.count(1)
 _written: dict[int, SceneFile] = {}  # by the scene's session_uid
-_names_of: dict[type, list[str]] = {}  # plain values of a group of settings
+_names_of: dict[type, list[str]] = {}  # what counts of a group of settings
 _CAMERA = ("type", "lens", "sensor_fit", "sensor_width", "sensor_height", "shift_x", "shift_y", "clip_start",
            "clip_end", "ortho_scale")
 _ASKED = ("resolution_", "use_pass_", "samples", "preview_")  # settings that each request brings, or a viewport has
+_CHOSEN = ("name", "material_override", "world_override")  # of a view layer
 _FOCUS = ("use_dof", "focus_distance", "aperture_fstop", "aperture_blades", "aperture_rotation", "aperture_ratio")
 _SWITCHES = ("hide_render", "visible_camera", "visible_diffuse", "visible_glossy", "visible_transmission",
              "visible_volume_scatter", "visible_shadow", "is_holdout", "is_shadow_catcher", "show_instancer_for_render")
@@ -123,7 +124,7 @@ def _describe_settings(scene: Any, questions: str) -> str:
                 scene_properties.list_asked(scene, questions),
                 _list_looks(data.objects),
                 [_list_layers(layer.layer_collection) for layer in scene.view_layers],
-                cycles_loss.stamp_painted()])
+                cycles_loss.stamp_painted(), cycles_loss.stamp_files()])
 
 
 def _list_values(group: Any) -> list[Any]:
@@ -131,8 +132,9 @@ def _list_values(group: Any) -> list[Any]:
     if kind not in _names_of:
         _names_of[kind] = [p.identifier for p in group.bl_rna.properties
                            if p.type in ("BOOLEAN", "INT", "FLOAT", "ENUM") and not getattr(p, "is_array", False)
-                           and not p.identifier.startswith(_ASKED)]
-    return [getattr(group, name) for name in _names_of[kind]]
+                           and not p.identifier.startswith(_ASKED) or p.identifier in _CHOSEN]
+    values = [getattr(group, name) for name in _names_of[kind]]
+    return [value.name_full if isinstance(value, bpy.types.ID) else value for value in values]
 
 
 def _list_looks(objects: Any) -> list[Any]:

@@ -1,5 +1,7 @@
 """When a scene is written anew for the second Blender, and when its pose is enough."""
 
+from pathlib import Path
+
 import bpy
 import pytest
 import stage
@@ -8,7 +10,7 @@ from near_blender import cycles_scene
 
 
 @pytest.fixture
-def scene():
+def scene(tmp_path):
     scene = stage.make_stage()
     bpy.ops.mesh.primitive_cube_add()
     lamp = bpy.data.objects.new("Lamp", bpy.data.lights.new("Lamp", "POINT"))
@@ -16,13 +18,17 @@ def scene():
     scene.collection.children.link(bpy.data.collections.new("Inner"))
     bpy.data.worlds.new("Other")
     bpy.data.materials.new("Clay")
+    bpy.context.object.data.materials.append(bpy.data.materials.new("Skin"))
     ask(bpy.data.materials["Clay"])
     scene["moving"], scene["weather"] = 1.0, {"rain": 0.0, "snow": 0.0}
     for frame in (1, 9):
         scene["moving"] = float(frame)
         scene.keyframe_insert('["moving"]', frame=frame)
-    image = bpy.data.images.new("Painted", 2, 2)
-    image.use_fake_user = True
+    for name in ("Painted", "Saved"):
+        image = bpy.data.images.new(name, 2, 2)
+        image.use_fake_user = True
+    image.filepath_raw = str(tmp_path / "saved.png")
+    image.save()
     return scene
 
 
@@ -61,6 +67,9 @@ CHANGES = {
     "World": lambda scene: setattr(scene, "world", bpy.data.worlds["Other"]),
     "one material for all": lambda scene: setattr(
         scene.view_layers[0], "material_override", bpy.data.materials["Clay"]),
+    "a material for all that is there already": lambda scene: setattr(
+        scene.view_layers[0], "material_override", bpy.data.materials["Skin"]),
+    "name of a view layer": lambda scene: setattr(scene.view_layers[0], "name", "Beauty"),
     "modifier": lambda scene: bpy.data.objects["Cube"].modifiers.new("Bevel", "BEVEL"),
     "holdout": lambda scene: setattr(bpy.context.view_layer.layer_collection.children[0], "holdout", True),
     "a number of the scene that a driver reads": lambda scene: scene.__setitem__("wetness", 0.5),
@@ -71,6 +80,7 @@ CHANGES = {
     "Cycles' bounces": lambda scene: setattr(scene.cycles, "max_bounces", 2),
     "Cycles' settings of a lamp": lambda scene: setattr(bpy.data.lights["Lamp"].cycles, "max_bounces", 2),
     "painted image": lambda scene: paint(),
+    "an image that another program has saved": lambda scene: Path(bpy.data.images["Saved"].filepath).write_bytes(b"1"),
 }
 POSES = {
     "place": lambda scene: setattr(bpy.data.objects["Cube"].location, "x", 3),
