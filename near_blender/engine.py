@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import bpy
@@ -180,7 +180,8 @@ class NearRenderEngine(bpy.types.RenderEngine):
             for anyway in (False, True):
                 around = surroundings.OrdinaryThings(depsgraph, assets)
                 jobs = around.ask_light(shadows)
-                self._wait_for([job for job in jobs if job is not None], 0.0, 0.3)
+                asked = [job for job in jobs if job is not None]
+                self._wait_for(asked, 0.0, 0.3, [self._prepare(depsgraph, assets, light)] if asked else [])
                 if around.take_light(*jobs, anyway=anyway):
                     break
                 cycles_scene.forget()
@@ -188,6 +189,13 @@ class NearRenderEngine(bpy.types.RenderEngine):
         except errors.NearError as error:
             self._leave_out(error)
             return None
+
+    def _prepare(self, depsgraph: bpy.types.Depsgraph, assets: sync.VisibleAssets, light: world.WorldLight
+                 ) -> worker_process.JobHandle:
+        """Has the worker make assets ready, which takes about as long as light from around."""
+        settings, request = sync.make_request(depsgraph.scene_eval, assets, light, ("Combined",), False)
+        return client.get_worker().submit("prepare", "prepare", camera=sync.find_camera(self, depsgraph),
+                                          settings=settings, **request)
 
     def _leave_out(self, error: errors.NearError) -> None:
         """Tells that the picture goes on without what is ordinary."""
@@ -216,13 +224,14 @@ class NearRenderEngine(bpy.types.RenderEngine):
                     raise errors.Cancelled
         return found
 
-    def _wait_for(self, jobs: list[worker_process.JobHandle], start: float, end: float) -> list[dict[str, Any]]:
+    def _wait_for(self, jobs: list[worker_process.JobHandle], start: float, end: float,
+                  beside: Sequence[worker_process.JobHandle] = ()) -> list[dict[str, Any]]:
         """The answers of jobs that are done side by side, between two fractions of the whole. Raises the error of the
-        first that failed."""
+        first that failed. beside: jobs that nobody waits for; they are stopped with these."""
         shown = ""
         while not all(job.wait(_CHECK_EVERY / len(jobs)) for job in jobs):
             if self._is_stopped() or any(job.failed for job in jobs):
-                for job in jobs:
+                for job in (*jobs, *beside):
                     job.cancel()
             phase = next(job.phase for job in [*jobs, jobs[0]] if not job.done or job is jobs[0])
             if phase != shown:

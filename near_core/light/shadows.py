@@ -15,26 +15,40 @@ from .config import FeetConfig
 @dataclass(frozen=True, eq=False)
 class Caster:
     """An asset that casts shadows on another one. solid: its skin's triangles, or a grid of its surfels, asset frame.
-    world_to_asset: (4, 4). name: as Instance.name. key: equal where the shadows are."""
+    world_to_asset: (4, 4). name: as Instance.name. key: equal where the shadows are. center (3,), radius: of a sphere
+    around it, metres, world; None where none is known."""
 
     solid: Occluders | grid.Grid
     world_to_asset: np.ndarray
     name: str = ""
     key: Hashable = None
+    center: np.ndarray | None = None
+    radius: float = np.inf
 
     def block(self, origin: np.ndarray, direction: np.ndarray, distance: np.ndarray) -> np.ndarray:
         """Which rays meet it before their end, (K,) bool; as Surroundings.block."""
-        turn = self.world_to_asset[:3, :3].astype(np.float32)
-        start, along = origin @ turn.T + self.world_to_asset[:3, 3].astype(np.float32), direction @ turn.T
-        hit, near = np.zeros(len(origin), bool), np.flatnonzero(_meet_cube(start, along, distance))
-        if len(near):
-            start, (along, length) = start.take(near, 0), _measure(along.take(near, 0))
-            end = (distance.take(near) * length).astype(np.float32)
+        hit, close = np.zeros(len(origin), bool), self._find_close(origin, direction, distance)
+        turn, end = self.world_to_asset[:3, :3].astype(np.float32), distance.take(close)
+        start = origin.take(close, 0) @ turn.T + self.world_to_asset[:3, 3].astype(np.float32)
+        along = direction.take(close, 0) @ turn.T
+        met = np.flatnonzero(_meet_cube(start, along, end))
+        if len(met):
+            near, start, (along, length) = close.take(met), start.take(met, 0), _measure(along.take(met, 0))
+            end = (end.take(met) * length).astype(np.float32)
             if isinstance(self.solid, Occluders):
                 hit[near] = self.solid.block(start, along, end)
             else:
                 hit[near] = self.solid.trace(np.ascontiguousarray(start), np.ascontiguousarray(along))[1] < end
         return hit
+
+    def _find_close(self, origin: np.ndarray, direction: np.ndarray, distance: np.ndarray) -> np.ndarray:
+        """Numbers of the rays that come near enough to be worth a look: most pass far beside most assets."""
+        if self.center is None:
+            return np.arange(len(origin))
+        away = origin - self.center.astype(np.float32)
+        along = np.einsum("kc,kc->k", away, direction)
+        at = np.clip(-along, 0, distance)
+        return np.flatnonzero(np.einsum("kc,kc->k", away, away) + at * (2 * along + at) <= np.float32(self.radius**2))
 
 
 @dataclass(frozen=True, eq=False)

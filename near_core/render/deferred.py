@@ -22,7 +22,7 @@ from . import passes, strips
 from .config import SplattingConfig
 from .moments import Blur, KnownPicture, Moment, Picture
 from .parallel import parallel_map
-from .sight import SeenInstance, measure_level
+from .sight import SeenInstance
 from .skin import PreparedSkin
 from .strips import PlacedSkin
 
@@ -63,8 +63,7 @@ def add_skins(seen: Sequence[SeenInstance], quality: str, config: SplattingConfi
         nearness = measure_nearness(each, quality, config)
         if nearness > 0 and each.number not in skinned:
             skinned.add(each.number)
-            shared = each.exact - measure_level(each.pixels, config.final_cell)  # coarser, by what many share
-            level = int(np.clip(np.floor(each.exact + min(max(shared, 0), config.skin_coarser)), 0, LEVELS - 1))
+            level = int(np.clip(np.floor(each.exact + config.skin_coarser), 0, LEVELS - 1))
             made.append(replace(each, level=level, share=1.0, skin=min(2 * nearness, 1)))
         if nearness <= 0.5:
             made.append(each)

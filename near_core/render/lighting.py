@@ -247,11 +247,12 @@ class InstanceLights:
         standing, own = around.standing, seen.instance
         found = {lamp.key: standing.find_casters(seen.number, lamp) for lamp in shining}
         rows = sorted(set().union(*found.values()))
-        others = [(standing.instances[standing.rows[row]], standing.matrices[row]) for row in rows]
+        others = [(standing.instances[standing.rows[row]], standing.matrices[row], row) for row in rows]
         inverses = np.linalg.inv(standing.matrices[rows])
         casters = tuple(Caster(self._assets.find_solid(each.asset, seen.level), inverse, each.name,
-                               (each.asset.hash, matrix.tobytes(), each.name))
-                        for (each, matrix), inverse in zip(others, inverses))
+                               (each.asset.hash, matrix.tobytes(), each.name), standing.center[row],
+                               standing.radius[row])
+                        for (each, matrix, row), inverse in zip(others, inverses))
         between = {key: np.searchsorted(rows, each).tolist() for key, each in found.items()}
         return Surroundings(casters, around.occluders, own.name, own.shadow, between)
 

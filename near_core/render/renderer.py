@@ -36,7 +36,7 @@ from .parallel import parallel_map
 from .placement import PlacedInstances
 from .preparation import OLDER, PreparedAsset, PreparedAssets
 from .shading import LitInstance, Portion
-from .sight import SeenInstance, find_seen, find_standing
+from .sight import SeenInstance, StandingInstances, find_seen, find_standing
 from .splatting import Selection
 
 MANY = 8  # instances from which each is lit on a thread of its own
@@ -86,10 +86,8 @@ class Renderer:
         light = self._lights.prepare(environment)
         blur = moments.plan(instances, camera, shutter, lens, settings, self.splatting)
         self.blurred, config = blur is not None, self._widen(blur)
-        coarseness = settings.coarseness if settings.quality == "draft" else 1.0
         standing = find_standing(instances)
-        seen = deferred.add_skins(find_seen(instances, camera, settings.quality, config, coarseness, standing),
-                                  settings.quality, self.splatting)
+        seen = self._find_seen(instances, camera, settings, config, standing)
         self._assets.prepare_all(seen, settings.threads, part(progress, 0.0, 0.2))
         around = Lighting(self._lights.prepare(leave_lit(environment)), lamps, standing, occluders,
                           settings.diffuse_bounces)
@@ -100,6 +98,24 @@ class Renderer:
         picture = self._draw(lit, camera, light, settings, part(progress, 0.5, 1.0), blur)
         progress("Done", 1.0)
         return picture
+
+    def prepare(self, instances: list[Instance], camera: Camera, settings: Settings = Settings(),
+                progress: Progress = silent) -> None:
+        """Makes ready what a picture takes whatever its light is, for who has to wait for that. Raises Cancelled when
+        progress does."""
+        check_size(camera.width, camera.height)
+        seen = self._find_seen(instances, camera, settings, self.splatting, find_standing(instances))
+        self._assets.prepare_all(seen, settings.threads, part(progress, 0.0, 0.9))
+        for each in seen:
+            if skin := self._assets.find_skin(each):
+                _ = skin.textured
+        progress("Done", 1.0)
+
+    def _find_seen(self, instances: list[Instance], camera: Camera, settings: Settings, config: SplattingConfig,
+                   standing: StandingInstances) -> list[SeenInstance]:
+        coarseness = settings.coarseness if settings.quality == "draft" else 1.0
+        return deferred.add_skins(find_seen(instances, camera, settings.quality, config, coarseness, standing),
+                                  settings.quality, self.splatting)
 
     def _render_apart(self, instances: list[Instance], camera: Camera, environment: Environment, settings: Settings,
                       progress: Progress, **others: Any) -> dict[str, np.ndarray]:

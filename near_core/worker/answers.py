@@ -158,7 +158,7 @@ ANSWERS: dict[str, Callable[[Fields, Fields], bool]] = {
         answer["matrix"], np.floating, 4, 4),
     "gather": lambda answer, _: isinstance(answer["wrote"], bool),
     # of these nothing is made but words
-    **dict.fromkeys(("open", "check_checkpoint", "fetch_checkpoint", "verify_checkpoint", "set_up_python",
+    **dict.fromkeys(("open", "prepare", "check_checkpoint", "fetch_checkpoint", "verify_checkpoint", "set_up_python",
                      "probe_python", "remove"), lambda *_: True)}
 EVENTS: dict[str, Callable[[Fields, Fields], bool]] = {
     "progress": lambda event, _: isinstance(event["phase"], str) and _is_number(event["fraction"], 0, 1.001),

@@ -192,6 +192,15 @@ class Operations:
         return {"passes": passes, "warning": join(*notes), "model": engine.model_hash,
                 "blurred": engine.blurred}
 
+    def prepare(self, request: Request) -> dict[str, Any]:
+        """Makes ready what a picture takes before its light is known."""
+        missing = self._list_missing(request)
+        if missing:
+            return {"event": "missing", "hashes": missing}
+        self._open_engine().prepare(self._place(request), require_sound(request["camera"]),
+                                    require_sound(request["settings"]), request.progress)
+        return {}
+
     def bake(self, request: Request) -> dict[str, Any]:
         """The one instance of a request as a mesh or as splats under its light, and the PSNR of that; of an asset, that
         of its file alone."""
@@ -355,6 +364,6 @@ class Operations:
 
 
 OPERATIONS = {operation.__name__: operation for operation in (
-    Operations.render, Operations.bake, Operations.create_mesh, Operations.create_image, Operations.find_matte,
-    Operations.find_pose, Operations.check_checkpoint, Operations.fetch_checkpoint, Operations.verify_checkpoint,
-    Operations.set_up_python, Operations.probe_python, Operations.remove)}
+    Operations.render, Operations.prepare, Operations.bake, Operations.create_mesh, Operations.create_image,
+    Operations.find_matte, Operations.find_pose, Operations.check_checkpoint, Operations.fetch_checkpoint,
+    Operations.verify_checkpoint, Operations.set_up_python, Operations.probe_python, Operations.remove)}

@@ -56,7 +56,7 @@ def list_pairs() -> list[Pair]:
         ({"op": "lamp"}, {"pattern": random(4, 8, 3)}), ({"op": "pixels"}, {"pixels": random(4, 8, 4)}),
         ({"op": "textures"}, {"mesh": made, "notes": ["A node."], "matrix": np.eye(4)}),
         ({"op": "gather"}, {"wrote": True}),
-        ({"op": "open"}, {})]
+        ({"op": "open"}, {}), ({"op": "prepare"}, {})]
     others = [{"event": "progress", "phase": "Light", "fraction": .5}, {"event": "missing", "hashes": ["a"]},
               {"event": "preview", "matte": random(4, 4), "crop": random(4, 4, 3)}, {"event": "cancelled"},
               {"event": "error", "what": Message("{a} is wrong.", a="x"), "fix": "Mend it."}]

@@ -240,7 +240,7 @@ def make_pictures() -> list[bytes]:
     draft = {**plain, "settings": Settings("draft", "transport", True, ("Combined", "Depth"), 1, 2.0)}
     flat = replace(camera.orbit(30, 20, 2, 40, 24, 16), orthographic=True)
     return [pack((*kept, each)) for each in (
-        {**fields, "op": "render"}, plain, draft,
+        {**fields, "op": "render"}, plain, draft, {**plain, "op": "prepare"},
         {**plain, "camera": flat, "environment": {**fields["environment"], "glossy": False}})]
 
 

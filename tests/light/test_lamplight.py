@@ -68,6 +68,10 @@ def test_what_stands_between_casts_a_shadow_and_what_stands_behind_the_lamp_does
     other = Surroundings((Caster(prepared.grid, above, "lid"),))
     assert not lamplight.illuminate(prepared, [point(0, 0, 0.3)], np.eye(4), np.eye(3), other, threads=1).direct.any()
     assert lamplight.illuminate(prepared, [point(0, 0, 0.05)], np.eye(4), np.eye(3), other, threads=1).direct.all()
+    for center, radius, dark in (([0, 0, 0.1], 0.8, True), ([0, 0, 9.0], 0.8, False)):  # looked at where rays come near
+        near = Surroundings((Caster(prepared.grid, above, "lid", None, np.array(center), radius),))
+        lit = lamplight.illuminate(prepared, [point(0, 0, 0.3)], np.eye(4), np.eye(3), near, threads=1)
+        assert lit.direct.any() != dark
     for about in ({"shadow": False}, {"unblocked_by": ("lid",)}):  # shadow linking lets the lid through
         free = point(0, 0, 0.3, **about)
         assert lamplight.illuminate(prepared, [free], np.eye(4), np.eye(3), other, threads=1).direct.all()

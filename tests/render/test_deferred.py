@@ -77,6 +77,8 @@ def test_a_skin_takes_its_light_from_the_level_that_surfels_would_have_and_fades
     assert [(each.level, each.share, each.skin) for each in kept] == [(0, 1.0, 1.0)]
     small = [replace(each, exact=1.3) for each in levels]
     assert [(each.level, each.share) for each in deferred.add_skins(small, "final")] == [(1, 1.0)]
+    almost = [replace(each, exact=0.6) for each in levels]  # cells of less than a pixel
+    assert [each.level for each in deferred.add_skins(almost, "final")] == [1]
     assert deferred.add_skins(levels, "draft") == levels
     far = [replace(each, pixels=0.3) for each in levels]
     assert deferred.add_skins(far, "final") == far

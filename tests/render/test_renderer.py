@@ -12,7 +12,7 @@ from near_core.errors import Cancelled
 from near_core.lab.bench.inputs import SAMPLES
 from near_core.light.config import TransportConfig
 from near_core.mesh import Material, Mesh, load
-from near_core.render import sight
+from near_core.render import preparation, sight
 from near_core.render.config import SplattingConfig
 from near_core.render.renderer import Renderer
 from near_core.scene import PASSES, AssetLook, Environment, Instance, Lamp, Occluders, Probe, Settings
@@ -53,6 +53,16 @@ def sun(direction, power: float = 2000.0, height: int = 64) -> Environment:
     column = int((0.5 - np.arctan2(y, x) / (2 * np.pi)) * 2 * height) % (2 * height)
     sky[row, column] = power
     return Environment(sky)
+
+
+def test_what_was_made_ready_is_not_made_again(white, monkeypatch):
+    instances, made = [Instance(white, np.eye(4))], Renderer()
+    made.prepare(instances, look(), ANALYTIC)
+    monkeypatch.setattr(preparation, "prepare_asset", None)
+    monkeypatch.setattr(preparation, "PreparedSkin", None)
+    picture = made.render(instances, look(), sun((1, 0, 1)), ANALYTIC)
+    monkeypatch.undo()
+    assert (picture["Combined"] == Renderer().render(instances, look(), sun((1, 0, 1)), ANALYTIC)["Combined"]).all()
 
 
 def turned(degrees: float) -> np.ndarray:
