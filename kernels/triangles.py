@@ -23,7 +23,7 @@ NOTHING, ENOUGH = -1, -2  # faces of samples that meet nothing, and behind which
 _cover = Kernel("triangles_cover", *[POINTER] * 2, *[INTEGER] * 2, *[POINTER] * 2, *[INTEGER] * 2, *[REAL] * 2, INTEGER,
                 POINTER, INTEGER, *[POINTER] * 4, INTEGER)
 _points = Kernel("triangles_points", *[POINTER] * 6, *[INTEGER] * 2, *[POINTER] * 2, *[INTEGER] * 3, POINTER, INTEGER,
-                 POINTER, REAL, *[POINTER] * 9, INTEGER)
+                 POINTER, REAL, *[POINTER] * 3, INTEGER, *[POINTER] * 10, INTEGER)
 _resolve = Kernel("triangles_resolve", *[POINTER] * 3, *[INTEGER] * 2, *[POINTER] * 2, *[INTEGER] * 3, POINTER, INTEGER,
                   *[POINTER] * 2, INTEGER)
 
@@ -111,34 +111,37 @@ def find_points(samples: Samples, vertices: np.ndarray, faces: np.ndarray, first
             require(name, values, (len(vertices), size))
     if material is not None:
         require("material", material, (len(faces),), np.int32)
-    through = pages.full(samples.face.shape, 1) if through is None else through
-    require("through", through, samples.face.shape)
-    capacity = int(np.count_nonzero((samples.face >= first) & (samples.face < first + len(faces))))
-    pixel, row = np.empty((2, capacity), np.int32)
-    weight, attribute = np.empty(capacity, np.float32), np.empty((capacity, 13), np.float32)
-    owner, found = pages.full(samples.face.shape, NOTHING, np.int32), np.zeros(1, np.int64)
-    _points(vertices, normal, uv, color, faces, material, len(faces), first, _flat("pose", pose, (4, 4)),
-            _flat("intrinsics", intrinsics, (3, 3)), width, height, bool(orthographic), samples.offset, count,
-            _flat("eye", eye, (4,)), pixel_size, samples.face, samples.depth, through, pixel, row, weight, attribute,
-            owner, found, threads)
-    n = int(found[0])
-    part = lambda start, end: np.ascontiguousarray(attribute[:n, start:end])
-    return Points(pixel[:n], row[:n], weight[:n], part(0, 3), part(3, 6), part(6, 8), part(8, 12), part(12, 13)[:, 0],
-                  owner)
+    if through is not None:
+        require("through", through, samples.face.shape)
+    owner, found, capacity = pages.empty(samples.face.shape, np.int32), np.zeros(1, np.int64), 2 * height * width
+    while True:
+        pixel, row = (pages.empty((capacity,), np.int32) for _ in range(2))
+        weight, depth = (pages.empty((capacity,)) for _ in range(2))
+        position, bent, place, tint = (pages.empty((capacity, wide)) for wide in (3, 3, 2, 4))
+        _points(vertices, normal, uv, color, faces, material, len(faces), first, _flat("pose", pose, (4, 4)),
+                _flat("intrinsics", intrinsics, (3, 3)), width, height, bool(orthographic), samples.offset, count,
+                _flat("eye", eye, (4,)), pixel_size, samples.face, samples.depth, through, capacity, pixel, row, weight,
+                position, bent, place, tint, depth, owner, found, threads)
+        n = int(found[0])
+        if n <= capacity:
+            return Points(pixel[:n], row[:n], weight[:n], position[:n], bent[:n], place[:n], tint[:n], depth[:n], owner)
+        capacity = n
 
 
-def resolve(points: Points, features: np.ndarray, opacity: np.ndarray, weight: np.ndarray, through: np.ndarray,
+def resolve(points: Points, features: np.ndarray, opacity: np.ndarray, weight: np.ndarray, through: np.ndarray | None,
             image: np.ndarray, alpha: np.ndarray, *, threads: int = 0) -> None:
     """Adds K points to a picture, image (H, W, C), premultiplied, and alpha (H, W): samples count in pixels around.
 
     features: (K, C), opacity: (K,). weight: (S, D, D), of each sample in the pixels whose row and column are up to
-    D // 2 from its own. through: (H, W, S), what each sample weighs. All float32.
+    D // 2 from its own. through: (H, W, S), what each sample weighs, None where all weigh 1. All float32.
     """
     height, width, count = require("owner", points.owner, (None, None, None), np.int32).shape
     _, side, across = require("weight", weight, (count, None, None)).shape
     channels = require("features", features, (len(points), None)).shape[1]
-    for name, values, shape in (("opacity", opacity, (len(points),)), ("through", through, (height, width, count)),
-                                ("image", image, (height, width, channels)), ("alpha", alpha, (height, width))):
+    if through is not None:
+        require("through", through, (height, width, count))
+    for name, values, shape in (("opacity", opacity, (len(points),)), ("image", image, (height, width, channels)),
+                                ("alpha", alpha, (height, width))):
         require(name, values, shape)
     if side % 2 == 0 or across != side:
         raise ValueError("weight must be as high as wide and have a middle.")

@@ -32,10 +32,11 @@ private:
 }  // namespace
 
 // pixel (count,), ascending; position, plane, normal (count, 3): plane is geometric, normal of shading; roughness, size
-// (count,): a pixel's edge there; values, out (count, channels), MOST channels at most.
+// (count,): a pixel's edge there; lead (count,): null, or whose mean is a point's own; values, out (count, channels), MOST
+// channels at most.
 NEAR_KERNEL(points_smooth)(const int32_t *pixel, const float *position, const float *plane, const float *normal,
-                           const float *roughness, const float *size, const float *values, int64_t count,
-                           int64_t channels, int64_t width, int64_t height, int64_t reach, float *out,
+                           const float *roughness, const float *size, const int32_t *lead, const float *values,
+                           int64_t count, int64_t channels, int64_t width, int64_t height, int64_t reach, float *out,
                            int64_t threads) {
     return near_kernels::guard([&] {
         std::vector<int32_t> first(size_t(width * height) + 1, 0), busy(size_t(count) + 1, 0);
@@ -58,6 +59,7 @@ NEAR_KERNEL(points_smooth)(const int32_t *pixel, const float *position, const fl
         for (int64_t i = 0; i < count; ++i) busy[size_t(i) + 1] += busy[size_t(i)];  // points before that mirror anything
         near_kernels::parallel_ranges(threads, count, 512, [&](int64_t begin, int64_t end) {
             for (int64_t i = begin; i < end; ++i) {
+                if (lead && lead[i] != i) continue;
                 std::memcpy(out + channels * i, values + channels * i, sizeof(float) * size_t(channels));
                 const float alpha = roughness[i] * roughness[i];
                 if (alpha < LEAST) continue;
@@ -95,5 +97,7 @@ NEAR_KERNEL(points_smooth)(const int32_t *pixel, const float *position, const fl
                 for (int64_t c = 0; c < channels; ++c) out[channels * i + c] = (out[channels * i + c] + sum(sums[c])) * over;
             }
         });
+        for (int64_t i = 0; lead && i < count; ++i)
+            if (lead[i] != i) std::memcpy(out + channels * i, out + channels * lead[i], sizeof(float) * size_t(channels));
     });
 }

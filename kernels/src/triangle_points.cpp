@@ -28,11 +28,11 @@ struct Mesh {
 
 // A face of a mesh as samples see it.
 struct Face {
-    const Mesh& mesh;
     const int32_t* corner;
     float plane[3];  // its unit normal, on the side of the camera
 
-    Face(const Mesh& m, int64_t row) : mesh(m), corner(m.faces + 3 * row) {
+    Face() = default;
+    Face(const Mesh& m, int64_t row) : corner(m.faces + 3 * row) {
         const float* x[3];
         for (int i = 0; i < 3; ++i) x[i] = m.vertices + 3 * int64_t(corner[i]);
         double a[3], b[3];
@@ -45,7 +45,7 @@ struct Face {
     }
 
     // Adds to a point's attributes what varies evenly, of shares of the corners.
-    void mix(const double* share, float* attribute) const {
+    void mix(const Mesh& mesh, const double* share, float* attribute) const {
         const auto add = [&](const float* values, int width, float* out) {
             for (int c = 0; c < width; ++c) {
                 double sum = 0;
@@ -60,7 +60,7 @@ struct Face {
     }
 
     // Unit normals of samples by their shares, on the side of the camera.
-    void orient(const FloatLanes* share, FloatLanes* normal) const {
+    void orient(const Mesh& mesh, const FloatLanes* share, FloatLanes* normal) const {
         for (int c = 0; c < 3; ++c) normal[c] = all(plane[c]);
         if (!mesh.normal) return;
         FloatLanes bent[3], along = all(0.0f), square = all(0.0f);
@@ -81,47 +81,56 @@ struct ShownFace {
 };
 
 // Triangles that were met last: the next pixel mostly shows one of them.
-constexpr int64_t KNOWN = 16;
+constexpr int64_t KNOWN = 64;
 struct Known {
     int64_t row = -1;
     bool sound = false;
     Triangle triangle;
+    Face face;
 };
 
-// x, y: a pixel's centre. chosen: its samples that show the face, one at least. depth, weight: of all its samples.
-// alone: whether no other face is seen there.
-inline ShownFace show(const Triangle& t, const Face& face, double x, double y, const Offsets& offsets, uint32_t chosen,
-                      const float* depth, const float* weight, bool alone) {
+inline double sum(const DoubleLanes& v) {
+    double lane[OCTET];
+    std::memcpy(lane, &v, sizeof v);
+    return ((lane[0] + lane[4]) + (lane[2] + lane[6])) + ((lane[1] + lane[5]) + (lane[3] + lane[7]));
+}
+
+// x, y: a pixel's centre. chosen: its samples that show the face, one at least. depth, through: of all its samples, the
+// latter null where all weigh 1. alone: whether no other face is seen there.
+inline ShownFace show(const Mesh& mesh, const Triangle& t, const Face& face, double x, double y, const Offsets& offsets,
+                      uint32_t chosen, const float* depth, const float* through, bool alone) {
+    float weight[LANES] = {};
+    ShownFace shown = {};
+    for (uint32_t rest = chosen; rest; rest &= rest - 1) {
+        const int s = __builtin_ctz(rest);
+        weight[s] = through ? through[s] : 1.0f;
+        shown.sum.weight += weight[s];
+        shown.sum.attribute[12] += weight[s] * depth[s];
+    }
     double share[3][MAX_SAMPLES] = {}, total[3] = {};
     for (int o = 0; o < offsets.octets; ++o) {
         Shares shares(t, x + offsets.x[o], y + offsets.y[o]);
         for (auto& each : shares.corner) each = each > 0.0 ? each : DoubleLanes{};
         const DoubleLanes over = 1.0 / (shares.sum() > 0.0 ? shares.sum() : DoubleLanes{} + 1.0);
+        const DoubleLanes own = __builtin_convertvector(load_lanes<FloatOctet>(weight + o * OCTET), DoubleLanes);
         for (int i = 0; i < 3; ++i) {
             const DoubleLanes part = shares.corner[i] * over;
             std::memcpy(share[i] + o * OCTET, &part, sizeof part);
+            total[i] += sum(own * part);
         }
     }
     FloatLanes lanes[3], bent[3];
     for (int i = 0; i < 3; ++i)
         for (int k = 0; k < LANES; ++k) lanes[i][k] = float(share[i][k]);
-    face.orient(lanes, bent);
-    float normal[3][LANES];
-    std::memcpy(normal, bent, sizeof normal);
-    ShownFace shown = {};
-    for (uint32_t rest = chosen; rest; rest &= rest - 1) {
-        const int s = __builtin_ctz(rest);
-        const float w = weight[s];
-        for (int i = 0; i < 3; ++i) total[i] += w * share[i][s], shown.sum.attribute[3 + i] += w * normal[i][s];
-        shown.sum.attribute[12] += w * depth[s];
-        shown.sum.weight += w;
-    }
-    face.mix(total, shown.sum.attribute);
+    face.orient(mesh, lanes, bent);
+    const auto weights = load_lanes<FloatLanes>(weight);
+    for (int c = 0; c < 3; ++c) shown.sum.attribute[3 + c] = ::sum(weights * bent[c]);
+    face.mix(mesh, total, shown.sum.attribute);
     if (alone) return shown;
     const int lead = __builtin_ctz(chosen);
     const double own[3] = {share[0][lead], share[1][lead], share[2][lead]};
-    face.mix(own, shown.first.attribute);
-    for (int c = 0; c < 3; ++c) shown.first.attribute[3 + c] = normal[c][lead];
+    face.mix(mesh, own, shown.first.attribute);
+    for (int c = 0; c < 3; ++c) shown.first.attribute[3 + c] = bent[c][lead];
     shown.first.attribute[12] = depth[lead];
     return shown;
 }
@@ -146,16 +155,17 @@ inline bool belongs(const Mesh& m, const Point& first, const Point& sample, floa
 using namespace near_kernels;
 
 // The points under the pixels of one mesh: samples of its faces, first_face up to first_face + count, that belong
-// together. through (height, width, samples): weight of each sample. pixel_size: of a pixel at depth 1, or at any depth
-// where orthographic, in the mesh's units. Out, by pixel: pixel, row of the first sample's face, weight (capacity),
-// attribute (capacity, 13); owner (height, width, samples), -1 so far: each sample's point; found: their number.
+// together. through (height, width, samples): weight of each sample, null where all weigh 1. pixel_size: of a pixel at
+// depth 1, or at any depth where orthographic, in the mesh's units. Out, by pixel: pixel, row of the first sample's face,
+// weight, depth (capacity,), position, bent (capacity, 3), place (capacity, 2), tint (capacity, 4), as Point; owner
+// (height, width, samples): each sample's point, or -1; found: their number, where it is above capacity nothing else.
 NEAR_KERNEL(triangles_points)(const float* vertices, const float* normal, const float* uv, const float* color,
                          const int32_t* faces, const int32_t* material, int64_t count, int64_t first_face,
                          const float* pose, const float* intrinsics, int64_t width, int64_t height,
                          int64_t orthographic, const float* offset, int64_t samples, const float* eye,
                          double pixel_size, const int32_t* face, const float* depth, const float* through,
-                         int32_t* pixel, int32_t* row, float* weight, float* attribute, int32_t* owner,
-                         int64_t* found, int64_t threads) {
+                         int64_t capacity, int32_t* pixel, int32_t* row, float* weight, float* position, float* bent,
+                         float* place, float* tint, float* deep, int32_t* owner, int64_t* found, int64_t threads) {
     return guard([&] {
         const View view{pose, intrinsics, width, height, 0, INFINITY, orthographic != 0};
         const Mesh mesh{vertices, normal, uv, color, faces, material, eye};
@@ -170,6 +180,7 @@ NEAR_KERNEL(triangles_points)(const float* vertices, const float* normal, const 
             for (int64_t at = top * width; at < bottom * width; ++at) {
                 const size_t start = points.size();
                 uint32_t rest = 0;
+                std::memset(owner + at * samples, -1, size_t(samples) * sizeof(int32_t));
                 for (int64_t s = 0; s < samples; ++s) {
                     const int64_t of = int64_t(face[at * samples + s]) - first_face;
                     rest |= uint32_t(face[at * samples + s] >= 0 && of >= 0 && of < count) << s;
@@ -184,12 +195,15 @@ NEAR_KERNEL(triangles_points)(const float* vertices, const float* normal, const 
                     }
                     rest &= ~chosen;
                     Known& it = known[of % KNOWN];
-                    if (it.row != of)
+                    if (it.row != of) {
                         it.row = of, it.sound = make_triangle(view, vertices, faces + 3 * of, 1.0f, it.triangle);
+                        it.face = Face(mesh, of);
+                    }
                     if (!it.sound) continue;
                     const bool alone = !rest && points.size() == start;
-                    ShownFace shown = show(it.triangle, Face(mesh, of), at % width + 0.5, at / width + 0.5, offsets,
-                                           chosen, depth + at * samples, through + at * samples, alone);
+                    ShownFace shown = show(mesh, it.triangle, it.face, at % width + 0.5, at / width + 0.5, offsets,
+                                           chosen, depth + at * samples, through ? through + at * samples : nullptr,
+                                           alone);
                     shown.sum.pixel = int32_t(at), shown.sum.face = shown.first.face = int32_t(of);
                     const float size = float(pixel_size) * (orthographic ? 1.0f : shown.first.attribute[12]);
                     size_t g = 0;
@@ -209,6 +223,7 @@ NEAR_KERNEL(triangles_points)(const float* vertices, const float* normal, const 
         std::vector<int64_t> begin(size_t(bands) + 1, 0);
         for (size_t b = 0; b < size_t(bands); ++b) begin[b + 1] = begin[b] + int64_t(made[b].size());
         *found = begin[size_t(bands)];
+        if (*found > capacity) return;
         parallel_chunks(threads, bands, [&](int64_t band) {
             const int64_t base = begin[size_t(band)];
             int64_t point = 0;
@@ -217,8 +232,11 @@ NEAR_KERNEL(triangles_points)(const float* vertices, const float* normal, const 
                 const Point& p = points[size_t(i)];
                 pixel[base + i] = p.pixel, row[base + i] = p.face;
                 weight[base + i] = p.weight / float(samples);
-                for (int c = 0; c < 13; ++c)
-                    attribute[13 * (base + i) + c] = p.attribute[c] / std::fmax(p.weight, 1e-20f);
+                const float over = std::fmax(p.weight, 1e-20f);
+                const auto put = [&](float* out, int64_t wide, int64_t from) {
+                    for (int64_t c = 0; c < wide; ++c) out[wide * (base + i) + c] = p.attribute[from + c] / over;
+                };
+                put(position, 3, 0), put(bent, 3, 3), put(place, 2, 6), put(tint, 4, 8), put(deep, 1, 12);
             }
             const int64_t top = band * BAND, bottom = top + BAND < height ? top + BAND : height;
             for (int64_t at = top * width; at < bottom * width; ++at) {
@@ -231,7 +249,7 @@ NEAR_KERNEL(triangles_points)(const float* vertices, const float* normal, const 
 }
 
 // A picture of points: each sample counts in the pixels around by weight (samples, 2 reach + 1, 2 reach + 1), row and
-// column of the pixel from its own. pixel, owner: as triangles_points gives them. through (height, width, samples).
+// column of the pixel from its own. pixel, owner: as triangles_points gives them. through: as it takes it.
 // opacity (points,), features (points, channels). Adds to image (height, width, channels), premultiplied, and alpha
 // (height, width).
 NEAR_KERNEL(triangles_resolve)(const int32_t* pixel, const float* opacity, const float* features, int64_t points,
@@ -263,7 +281,7 @@ NEAR_KERNEL(triangles_resolve)(const int32_t* pixel, const float* opacity, const
                     float* sum = &spread[size_t((of - begin) * padded)];
                     for (int64_t a = 0; a < padded; a += LANES) {
                         const auto each = load_lanes<FloatLanes>(&weights[size_t(s * padded + a)]);
-                        const auto more = load_lanes<FloatLanes>(sum + a) + through[at * samples + s] * each;
+                        const auto more = load_lanes<FloatLanes>(sum + a) + (through ? through[at * samples + s] : 1.0f) * each;
                         std::memcpy(sum + a, &more, sizeof more);
                     }
                 }

@@ -10,6 +10,17 @@ namespace near_kernels {
 namespace {
 
 constexpr int32_t TALL = 4;  // bands from which a triangle that touches them is kept apart
+constexpr int32_t BROAD = 6;  // pixels from which a triangle's rows are cut to where it is
+
+// Pixels of a row, x0 up to x1, in which samples up to `reach` from their centres can lie in a triangle.
+inline void cut(const Triangle& t, double y, double reach, int32_t& x0, int32_t& x1) {
+    for (const Double3& e : t.edge) {
+        const double slack = reach * (std::fabs(e.x) + std::fabs(e.y)) + 1e-12 * (std::fabs(e.y * y) + std::fabs(e.z));
+        const double at = -(e.y * y + e.z + slack) / e.x - 0.5;  // where the edge is, and a pixel more to be sure
+        if (e.x > 0 && at > x0) x0 = at < x1 ? int32_t(at) : x1;
+        if (e.x < 0 && at + 2 < x1) x1 = at + 2 > x0 ? int32_t(at + 2) : x0;
+    }
+}
 
 inline bool behind(float z, int32_t face, float other_z, int32_t other) {
     return z > other_z || (z == other_z && face > other);
@@ -75,8 +86,10 @@ NEAR_KERNEL(triangles_cover)(const float* vertices, const int32_t* faces, int64_
         const Bands kept(triangles, bands);
         const auto draw = [&](const Triangle& t, int32_t top, int32_t bottom) {
             const int32_t y0 = t.y0 > top ? t.y0 : top, y1 = t.y1 < bottom ? t.y1 : bottom;
-            for (int32_t y = y0; y < y1; ++y)
-                for (int32_t x = t.x0; x < t.x1; ++x)
+            for (int32_t y = y0; y < y1; ++y) {
+                int32_t x0 = t.x0, x1 = t.x1;
+                if (x1 - x0 >= BROAD) cut(t, y + 0.5, reach, x0, x1);
+                for (int32_t x = x0; x < x1; ++x)
                     for (int o = 0; o < offsets.octets; ++o) {
                         const Shares shares(t, x + 0.5 + offsets.x[o], y + 0.5 + offsets.y[o]);
                         uint32_t rest = shares.inside() & offsets.real[o];
@@ -97,6 +110,7 @@ NEAR_KERNEL(triangles_cover)(const float* vertices, const int32_t* faces, int64_
                             depth[at] = deep;
                         }
                     }
+            }
         };
         parallel_chunks(threads, bands, [&](int64_t band) {
             const int32_t top = int32_t(band * BAND), bottom = int32_t(top + BAND < height ? top + BAND : height);

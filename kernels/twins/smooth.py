@@ -5,8 +5,9 @@ import numpy as np
 TURN, RANGE, OFF, LEAST = 0.35, 0.05, 2.0, 0.02
 
 
-def smooth(values, pixel, position, plane, normal, roughness, size, width, reach=3):
-    """(K, C): means by how much of a lobe normals differ by, and by roughness, over points of one plane."""
+def smooth(values, pixel, position, plane, normal, roughness, size, width, lead=None, reach=3):
+    """(K, C): means by how much of a lobe normals differ by, and by roughness, over points of one plane; of
+    each point's lead."""
     out, alpha = values.astype(np.float64), roughness.astype(np.float64) ** 2
     row, column = pixel // width, pixel % width
     for i in np.flatnonzero(alpha >= LEAST):
@@ -17,4 +18,4 @@ def smooth(values, pixel, position, plane, normal, roughness, size, width, reach
         weight = np.where(near & (power > -8), np.exp(power), 0)
         weight[i] = 1
         out[i] = weight @ values / weight.sum()
-    return out
+    return out if lead is None else out[lead]

@@ -64,7 +64,8 @@ class TransportConfig:
     open_halvings: int = 1  # at most, of rays that are not traced: as all points have the same, nothing averages them
     least_cosine: float = 0.1  # of a spot's ray on a skin, below which surfels say what arrives, unless it is round
     least_facing: float = 0.05  # cosine between a skin and the view from which its points send such rays
-    spot_rays: tuple[int, int] = (4, 8)  # of a point where the shadow of a faint, of a strong spot ends
+    spot_apart: float = 1.3  # texels, up to which one faint spot is asked for another: side by side, not across
+    spot_rays: tuple[int, int] = (2, 8)  # of a point where the shadow of a faint, of a strong spot ends
     spot_reach: float = 1.5  # texels of the map, as far around its middle as they go: its light is between texels, too
     strong_spot: float = 0.1  # of the map's light, of a spot around whose middle points ask whether it arrives
     spot_ring: tuple[tuple[float, float], ...] = ((0.5, 1.5), (-1.5, 0.5), (-0.5, -1.5), (1.5, -0.5))  # texels: where

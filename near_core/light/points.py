@@ -16,6 +16,7 @@ from . import highlights, lamplight, principled, spots
 from .config import TransportConfig
 from .highlights import NarrowPoints
 from .lamplight import LampLight
+from .near import NearLayer
 from .shadows import Feet, Surroundings
 from .terms import Shaded, find_wide, mirror_spots, pick_rows
 from .transport import Illumination, PreparedLight, Transport
@@ -94,8 +95,9 @@ class MetPoints:
     """K points on the surface of an asset, normals on the side that is seen; their area counts for nothing. view:
     (K, 3) float32 unit, asset frame. told: (K, C) float32, what the surfels around say, as Told.values. size: (K,)
     float32, a pixel's edge at each, asset units. find_feet: finds where they touch the skin. fewer: (K,) uint8, how
-    many times their rays are halved. alike: (K,) bool, which mirror what the point does that speaks for them. lead:
-    (K,) int, that point, where several lie side by side on one surface, else itself; None where each speaks for itself.
+    many times their rays are halved. alike: (K,) bool, which mirror what the point does that speaks for them, and
+    follows: which of these send no rays to the asset. lead: (K,) int, that point, where several lie side by side on one
+    surface, else itself; None where each speaks for itself.
     pattern: (K,) int, which of spots.PATTERNS each one's rays have, None: the first. narrow: those whose highlights are
     finer than pixels."""
 
@@ -106,6 +108,7 @@ class MetPoints:
     find_feet: Callable[[], Feet]
     fewer: np.ndarray
     alike: np.ndarray
+    follows: np.ndarray
     lead: np.ndarray | None = None
     pattern: np.ndarray | None = None
     narrow: NarrowPoints | None = None
@@ -114,6 +117,12 @@ class MetPoints:
     def feet(self) -> Feet:
         """Where they touch the skin."""
         return self.find_feet()
+
+    @property
+    def mirrors_as(self) -> np.ndarray:
+        """Which point each mirrors the asset as, (K,)."""
+        own = np.arange(len(self.size))
+        return own if self.lead is None else np.where(self.follows, self.lead, own)
 
 
 def meet(lit: LitSurface, around: Told, points: Surfels, view: np.ndarray, size: np.ndarray,
@@ -129,8 +138,10 @@ def meet(lit: LitSurface, around: Told, points: Surfels, view: np.ndarray, size:
     if cut:
         facing = np.einsum("kc,kc->k", points.normal, blend(features=lit.transport.surfels.normal))
         told[facing <= 0] = 0
-    return MetPoints(points, view, told, size, find_feet, _spare_rays(points, view, config),
-                     _find_alike(points, lead, config), lead, pattern,
+    alike = _find_alike(points, lead, config)
+    dull = (size < config.finest_pixel * CELL) & (points.metallic < config.dull_metallic)
+    return MetPoints(points, view, told, size, find_feet, _spare_rays(points, view, config), alike, alike & dull, lead,
+                     pattern,
                      None if turned is None else highlights.split(points, turned, config))
 
 
@@ -174,17 +185,15 @@ def mirror_asset(lit: LitSurface, met: MetPoints, key: np.ndarray) -> np.ndarray
     for its neighbours. Traced for all: what the few rays of surfels miss can hide the brightest of the light. Where
     pixels are tiny, points speak for dull ones beside them with twice the rays.
     """
-    config, fewer = lit.transport.config, _halve(met, lit.transport.config)
-    dull = (met.size < config.finest_pixel * CELL) & (met.points.metallic < config.dull_metallic)
-    follows = dull & met.alike
+    fewer, follows = _halve(met, lit.transport.config), met.follows
     if not follows.any():
         return _trace_asset(lit, met.points, met.view, key, fewer)
-    leads = np.zeros(len(dull), bool)
+    leads = np.zeros(len(follows), bool)
     leads[met.lead[follows]] = True
     rows = np.flatnonzero(~follows)
     traced = _trace_asset(lit, met.points.take(rows), met.view[rows], key[rows], (fewer - (leads & (fewer > 0)))[rows])
     place = np.cumsum(~follows) - 1
-    return traced[np.where(follows, place[met.lead], place)]
+    return traced.take(np.where(follows, place.take(met.lead), place), 0)
 
 
 def _trace_asset(lit: LitSurface, points: Surfels, view: np.ndarray, key: np.ndarray, fewer: np.ndarray) -> np.ndarray:
@@ -258,11 +267,13 @@ def _find_unsure(lit: LitSurface, met: MetPoints, sharp: spots.SharpSpots, arriv
     unsure = np.zeros(meets.shape, bool)
 
     def ask(asked: np.ndarray) -> None:
-        row, ray = np.nonzero(asked.take(sharp.owner, 1))
+        row, ray = np.nonzero(asked.astype(np.float32) @ sharp.told > 0)
         if len(row):
-            seen, spot = _trace_skin(lit, met, row, sharp.asked[ray]), sharp.owner[ray]
-            apart = np.abs(seen - arrives[row, spot]) > config.spot_edge
-            unsure[row[apart], spot[apart]] = True
+            seen = _trace_skin(lit, met, row, sharp.asked[ray])
+            for owner in sharp.owner:
+                spot = owner[ray]
+                apart = (np.abs(seen - arrives[row, spot]) > config.spot_edge) & asked[row, spot]
+                unsure[row[apart], spot[apart]] = True
 
     if lead is None:
         ask(meets)
@@ -305,20 +316,26 @@ def _reflect_map(lit: LitSurface, met: MetPoints, arrives: np.ndarray) -> tuple[
     light, config, points, view, count = lit.light, lit.transport.config, met.points, met.view, len(met.points)
     turn = light.asset_to_map(lit.rotation).astype(np.float32)
     wide = _find_wide(met, config) if arrives.shape[1] else np.zeros(count, np.float32)
-    opened = np.zeros((count, 2, 3), np.float32)
     rays = config.point_rays if light.near is None else config.probe_rays
-    key = np.full(count, config.even_key, np.int32)  # the same rays for all points: no noise between neighbours
-    fewer = np.minimum(met.fewer, config.open_halvings if light.near is None else 0)  # probes have few already
-    for share, layer in ((1 - wide, light.choose("whole", lit.matrix)), (wide, light.choose("base", lit.matrix))):
-        rows = pick_rows((share > 0) & ~met.alike)
-        part, towards = points.take(rows), np.ascontiguousarray(view[rows])
-        if not len(part):
-            continue
-        opened[rows] += share[rows, None, None] * specular.reflect(
-            layer.far, part.normal, towards, part.shading_normal, part.roughness, key[rows], turn, around=layer.around,
-            origin=part.position, rays=rays, fewer=fewer[rows], threads=1)
+    asked = pick_rows(~met.alike)
+    part, towards, share = points.take(asked), np.ascontiguousarray(view[asked]), wide[asked]
+    key = np.full(len(part), config.even_key, np.int32)  # the same rays for all points: no noise between neighbours
+    fewer = np.minimum(met.fewer[asked], config.open_halvings if light.near is None else 0)  # probes have few already
+
+    def reflect(layer: NearLayer, rows: np.ndarray | slice) -> np.ndarray:
+        some = part.take(rows)
+        return specular.reflect(layer.far, some.normal, towards[rows], some.shading_normal, some.roughness, key[rows],
+                                turn, around=layer.around, origin=some.position, rays=rays, fewer=fewer[rows],
+                                threads=1)
+
+    opened = np.zeros((len(part), 2, 3), np.float32)
+    for weight, layer in ((1 - share, light.choose("whole", lit.matrix)), (share, light.choose("base", lit.matrix))):
+        rows = pick_rows(weight > 0)
+        if isinstance(rows, slice) or len(rows):
+            opened[rows] += weight[rows, None, None] * reflect(layer, rows)
     if met.alike.any():
-        opened[met.alike] = opened[met.lead[met.alike]]
+        place = np.cumsum(~met.alike) - 1
+        opened = opened.take(np.where(met.alike, place.take(met.lead), place), 0)
     return opened, _mirror_spots(lit, met, arrives, wide)
 
 

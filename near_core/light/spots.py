@@ -20,7 +20,8 @@ GOLDEN = 0.618034  # what its multiples leave lies evenly between 0 and 1
 class SharpSpots:
     """P of a map's spots. number: (P,), which they are. towards: (P, 3) float32 unit, asset frame, to their middles.
     strong: (P,) bool. beside: (P, PATTERNS, R, 3) to what is around the middle of a faint one, of a strong one. asked:
-    (Q, 3), where a point asks first, owner: (Q,) of which spot."""
+    (Q, 3), where a point asks first. owner: (N, Q), N spots, or fewer repeated, for which each of these speaks: faint
+    ones side by side have one ray. told: (P, Q) float32, the same as 1 or 0."""
 
     number: np.ndarray
     towards: np.ndarray
@@ -28,6 +29,7 @@ class SharpSpots:
     beside: tuple[np.ndarray, np.ndarray]
     owner: np.ndarray
     asked: np.ndarray
+    told: np.ndarray
 
 
 def find(light: PreparedLight, asset_to_map: np.ndarray, config: TransportConfig) -> SharpSpots:
@@ -43,11 +45,28 @@ def find(light: PreparedLight, asset_to_map: np.ndarray, config: TransportConfig
         return unit(towards[:, None] + aside).reshape(len(towards), *offsets.shape[:-1], 3)
 
     strong = share[bright] > config.strong_spot
-    ring = aim(np.float32(config.spot_ring))
-    owner = np.r_[np.flatnonzero(~strong), np.repeat(np.flatnonzero(strong), ring.shape[1])]
+    ring, speaker = aim(np.float32(config.spot_ring)), _find_speakers(towards, strong, config.spot_apart * texel)
+    groups = [np.flatnonzero(speaker == each) for each in np.unique(speaker[~strong])]
+    groups += [np.array([each]) for each in np.repeat(np.flatnonzero(strong), ring.shape[1])]
+    owner = np.array([np.resize(each, max(map(len, groups))) for each in groups]).T
+    told = np.zeros((len(towards), len(groups)), np.float32)
+    told[owner, np.arange(len(groups))] = 1
     beside = [aim(spread(rays, config.spot_reach)) for rays in config.spot_rays]
     return SharpSpots(bright, towards, strong, (beside[0], beside[1]), owner,
-                      np.concatenate([towards[~strong], ring[strong].reshape(-1, 3)]))
+                      np.concatenate([towards[np.unique(speaker[~strong])], ring[strong].reshape(-1, 3)]), told)
+
+
+def _find_speakers(towards: np.ndarray, strong: np.ndarray, apart: float) -> np.ndarray:
+    """Which faint spots, in directions (P, 3), speak for those less than `apart` radians beside them: (P,), themselves
+    where none does."""
+    speaker = np.arange(len(towards))
+    for each in np.flatnonzero(~strong):
+        before = np.flatnonzero((speaker == np.arange(len(towards))) & ~strong)
+        before = before[before < each]
+        near = np.linalg.norm(towards[before] - towards[each], axis=1) < apart
+        if near.any():
+            speaker[each] = before[near.argmax()]
+    return speaker
 
 
 def spread(count: int, reach: float) -> np.ndarray:

@@ -20,8 +20,8 @@ from .config import SplattingConfig
 from .parallel import parallel_map
 from .skin import PreparedSkin, describe_points
 
-AT_ONCE = 16384  # points shaded together: twice as many are no quicker, and threads could not share them out evenly
-SHARES = 8  # of a skin's points that threads take, where that leaves half as many to each
+AT_ONCE = 32768  # points shaded together: each part costs a millisecond of Python
+SHARES = 16  # of a skin's points that threads take, where that leaves half as many to each
 MANY = 4  # skins from which points are looked for on one thread for each
 AHEAD = 16  # skins in which they are, before the first are shaded
 TOGETHER = 2 ** 27  # bytes that skins whose points are shaded together may keep about a strip's samples
@@ -160,13 +160,13 @@ def _draw_strip(skins: Sequence[PlacedSkin], camera: Camera, channels: int, offs
 @dataclass(frozen=True, eq=False)
 class _Piece:
     """What a strip shows of one skin. box: of the strip, where it is; strip: that alone; through: (H, W, S) of these,
-    what each sample weighs. points: K of them; size: (K,) of a pixel's edge at each, asset units. known: what
-    PlacedSkin's says of these points, None where all are to be shaded."""
+    what each sample weighs, None where all weigh 1. points: K of them; size: (K,) of a pixel's edge at each, asset
+    units. known: what PlacedSkin's says of these points, None where all are to be shaded."""
 
     skin: PlacedSkin
     box: tuple[slice, slice]
     strip: _Strip
-    through: np.ndarray
+    through: np.ndarray | None
     points: triangles.Points
     size: np.ndarray
     known: tuple[np.ndarray, np.ndarray] | None = None
@@ -202,8 +202,10 @@ class _Piece:
         if not mirrored.any():
             return mirrored
         camera, join = self.strip.camera, lambda name: np.concatenate([getattr(each.points, name) for each in met])
+        starts = np.cumsum([0, *(len(each.points) for each in met[:-1])])
+        lead = np.concatenate([each.mirrors_as + start for each, start in zip(met, starts)], dtype=np.int32)
         return smooth.smooth(mirrored, self.points.pixel, self.points.position, join("normal"), join("shading_normal"),
-                             join("roughness"), self.size, camera.width, camera.height,
+                             join("roughness"), self.size, camera.width, camera.height, lead=lead,
                              reach=self.strip.config.smooth_reach, threads=threads)
 
     def add(self, features: np.ndarray, opacity: np.ndarray, left: np.ndarray | None) -> None:
@@ -221,7 +223,8 @@ class _Piece:
             strip.image[:], strip.alpha[:] = image, alpha
         if left is not None and self.skin.prepared.transparent:
             shown = self.points.owner >= 0
-            left[self.box][shown] = self.through[shown] * (1 - opacity[self.points.owner[shown]])
+            before = 1 if self.through is None else self.through[shown]
+            left[self.box][shown] = before * (1 - opacity[self.points.owner[shown]])
 
 
 def _find_leads(across: np.ndarray, down: np.ndarray, points: triangles.Points, reach: np.ndarray) -> np.ndarray:
@@ -255,7 +258,7 @@ def _find_piece(skin: PlacedSkin, start: int, box: tuple[slice, slice], samples:
                 through: np.ndarray | None, strip: _Strip) -> _Piece:
     """through: (H, W, S) of the strip, what each sample weighs; None where all weigh 1."""
     mesh, taken, face = skin.prepared.skin, strip.take(box), np.ascontiguousarray(samples.face[box])
-    shown = pages.full(face.shape, 1) if through is None else np.ascontiguousarray(through[box])
+    shown = None if through is None else np.ascontiguousarray(through[box])
     camera = taken.camera
     pixel_size = 1 / (camera.intrinsics[0, 0] * np.cbrt(abs(np.linalg.det(skin.matrix[:3, :3]))))
     depth = np.ascontiguousarray(samples.depth[box])

@@ -27,6 +27,8 @@ def test_smooth_follows_its_twin(monkeypatch, variant):
     for count in (400, 17, 1):
         made = points(count)
         assert np.allclose(smooth.smooth(*made, 24, 24), twin.smooth(*made, 24), atol=1e-4)
+        lead = np.arange(count, dtype=np.int32) // 3 * 3
+        assert np.allclose(smooth.smooth(*made, 24, 24, lead=lead), twin.smooth(*made, 24, lead), atol=1e-4)
     with pytest.raises(ValueError, match="17 channels"):
         smooth.smooth(np.zeros((1, 17), np.float32), *made[1:], 24, 24)
 

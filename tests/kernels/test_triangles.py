@@ -36,6 +36,21 @@ def test_the_nearest_triangle_is_met(near, orthographic, isa, monkeypatch):
     assert np.allclose(made.depth, depth, rtol=1e-5)
 
 
+@pytest.mark.parametrize("orthographic", [False, True])
+def test_broad_triangles_are_met_along_all_of_their_rows(orthographic):
+    """At all kinds of edges, level and upright ones and such that pass behind the camera."""
+    for seed in range(4):
+        vertices, faces = soup(6, -1.0 if seed % 2 else 1.0, seed)
+        vertices[:, :2] *= 4
+        vertices[1, 1], vertices[4, 0] = vertices[0, 1], vertices[3, 0]
+        size, middle = (48, 24), np.array([[24.0, 0, 24], [0, 24, 12], [0, 0, 1]])
+        samples = triangles.Samples.empty(*size, OFFSETS)
+        lens = {"near": 0.1, "orthographic": orthographic}
+        triangles.cover(samples, vertices, faces, 0, POSE, middle, **lens)
+        face, _ = twin.cover(*size, OFFSETS, vertices, faces, POSE, middle, **lens)
+        assert (face >= 0).sum() > 500 and (samples.face == face).all()
+
+
 def test_layers_follow_one_behind_the_other():
     vertices, faces = soup(12, 1.0)
     first = covered(vertices, faces)
@@ -68,6 +83,18 @@ def test_samples_of_one_surface_are_one_point(threads):
     assert np.isclose(made.weight.sum() * 4, shown.sum())
 
 
+def test_pixels_may_have_more_points_than_there_is_room_for_at_first():
+    rng = np.random.default_rng(4)
+    corner = rng.uniform((-0.5, -0.4, 1), (0.5, 0.4, 1.5), (20000, 3))
+    vertices = (corner[:, None] + rng.uniform(-0.02, 0.02, (20000, 3, 3))).reshape(-1, 3).astype(np.float32)
+    faces = np.arange(60000, dtype=np.int32).reshape(-1, 3)
+    uv = rng.uniform(size=(60000, 2)).astype(np.float32)
+    samples = covered(vertices, faces)
+    made = triangles.find_points(samples, vertices, faces, 0, POSE, INTRINSICS, eye=EYE, pixel_size=1 / 12, uv=uv)
+    assert len(made) > 2 * 80 and np.isclose(made.weight.sum() * 4, (samples.face >= 0).sum())
+    assert made.owner.max() == len(made) - 1
+
+
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("side", [1, 3, 5])
 def test_samples_count_in_the_pixels_around(side, threads):
@@ -82,6 +109,10 @@ def test_samples_count_in_the_pixels_around(side, threads):
     triangles.resolve(points, *given, *made, threads=threads)
     twin.resolve(points, *given, *expected)
     assert all(np.allclose(one, other, rtol=1e-5) for one, other in zip(made, expected)) and expected[1].max() > 2
+    plain, expected = ([np.ones((8, 10, 6), np.float32), np.ones((8, 10), np.float32)] for _ in range(2))
+    triangles.resolve(points, *given[:3], None, *plain, threads=threads)
+    twin.resolve(points, *given[:3], np.ones(points.owner.shape), *expected)
+    assert all(np.allclose(one, other, rtol=1e-5) for one, other in zip(plain, expected))
 
 
 def test_faces_that_name_no_vertex_are_refused():

@@ -4,6 +4,7 @@ import numpy as np
 
 from near_core.light import spots, transport
 from near_core.light.config import TransportConfig
+from near_core.scene import Environment
 from tests.light.test_terms import sunny
 
 
@@ -22,12 +23,20 @@ def test_rays_are_as_dense_as_a_map_between_two_texels():
 
 
 def test_a_strong_spot_is_asked_for_around_its_middle():
-    """One of a sun that sends most of the light, four rays; one in the middle of a faint one."""
+    """One of a sun that sends most of the light, four rays; faint ones side by side, one in the middle of the first."""
     config = TransportConfig()
-    for power, asked in ((2000.0, 4), (40.0, 1)):
-        light = transport.prepare_light(sunny(power))
-        found = spots.find(light, np.eye(3), config)
-        assert len(found.asked) == asked * len(found.number) > 0
-        apart = np.degrees(np.arccos(np.clip(np.einsum("qc,qc->q", found.asked, found.towards[found.owner]), -1, 1)))
-        texel = 180 / light.pyramid.height
-        np.testing.assert_allclose(apart, 0 if asked == 1 else np.hypot(0.5, 1.5) * texel, atol=0.05)
+    broad = np.full((256, 512, 3), 0.7, np.float32)
+    broad[40:44, 200:204] = 500
+    for environment, strong in ((sunny(2000.0), True), (Environment(broad), False)):
+        light = transport.prepare_light(environment)
+        found, texel = spots.find(light, np.eye(3), config), 180 / light.pyramid.height
+        assert (found.strong == strong).all() and len(found.number)
+        assert (found.told.sum(1) == (4 if strong else 1)).all() and (found.told.sum(0) >= 1).all()
+        assert (len(found.asked) < len(found.number)) == (not strong)
+        for ray, told in zip(found.asked, found.told.T):
+            apart = np.degrees(np.arccos(np.clip(found.towards[told > 0] @ ray, -1, 1)))
+            if strong:
+                np.testing.assert_allclose(apart, np.hypot(0.5, 1.5) * texel, atol=0.05)
+            else:
+                assert apart.min() < 0.05 and apart.max() < config.spot_apart * texel
+        assert (found.told[found.owner, np.arange(len(found.asked))] == 1).all()

@@ -30,7 +30,8 @@ def meet(surfels, to_camera, key, size, find_feet, lead, turned):
     """Points that are told nothing and mirror nothing of the asset."""
     count = len(surfels)
     nothing = np.empty((count, 0), np.float32)
-    met = MetPoints(surfels, to_camera, nothing, size, find_feet, np.zeros(count, np.uint8), np.zeros(count, bool))
+    alike = np.zeros(count, bool)
+    met = MetPoints(surfels, to_camera, nothing, size, find_feet, np.zeros(count, np.uint8), alike, alike)
     return met, np.zeros((count, 7), np.float32)
 
 
