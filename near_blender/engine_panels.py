@@ -223,7 +223,7 @@ _BORROWED = {"DATA_PT_EEVEE_light", "DATA_PT_camera_dof", "DATA_PT_camera_dof_ap
              "EEVEE_MATERIAL_PT_context_material", "EEVEE_MATERIAL_PT_displacement", "EEVEE_MATERIAL_PT_surface",
              "EEVEE_MATERIAL_PT_volume", "EEVEE_WORLD_PT_surface", "EEVEE_WORLD_PT_volume",
              "MATERIAL_PT_preview", "RENDER_PT_output_pixel_density", "VIEWLAYER_PT_filter"}
-_REPLACED = {"DATA_PT_light"}  # by a borrowed one that shows more
+_REPLACED = {"DATA_PT_light", "NODE_DATA_PT_light"}  # by borrowed ones that show more; a node editor's has the same set
 # what every engine shows but NeAR does not do, and what would come before its own panels
 _LEFT_OUT = ("freestyle", "simplify", "gpencil", "grease_pencil", "lightprobe")
 

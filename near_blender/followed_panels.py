@@ -204,9 +204,8 @@ class NEAR_WORLD_PT_visibility(_Followed):
 
 
 def _split(layout: bpy.types.UILayout) -> bpy.types.UILayout:
-    """A panel's layout, names on the left and values on the right."""
+    """A panel's layout, names on the left and values on the right, with dots for keyframes."""
     layout.use_property_split = True
-    layout.use_property_decorate = False
     return layout
 
 

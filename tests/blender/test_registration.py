@@ -48,6 +48,7 @@ def test_the_panels_of_every_engine_are_shown_for_near_too():
             "RENDER_PT_output", "RENDER_PT_stereoscopy", "WORLD_PT_context_world", "EEVEE_WORLD_PT_surface",
             "EEVEE_MATERIAL_PT_surface", "VIEWLAYER_PT_layer", "DATA_PT_context_mesh",
             "EEVEE_MATERIAL_PT_volume", "EEVEE_WORLD_PT_volume", "VIEWLAYER_PT_filter"} <= stock_panels()
+    assert "DATA_PT_EEVEE_light" in stock_panels() and "DATA_PT_light" not in stock_panels(), "one panel Light"
     assert not any("freestyle" in name or "cycles" in name.lower() for name in stock_panels())
 
 
