@@ -27,8 +27,10 @@ from .place import (
     keep_family,
     list_linked,
     place_asset,
+    read_choice,
     replace_asset,
     report_errors,
+    restore_choice,
     stand_for,
 )
 from .provenance import Origin, remember
@@ -60,7 +62,7 @@ class Creation:
     """A job on its way and what it will be called. instead: the object whose asset is made again. source: gives the
     object whose mesh it is made from, once that is read. landing: where it goes and how large it is where no camera
     saw that, None for its own size around the 3D cursor. rest: what is made after it. series: all that it is one of.
-    scene: in which it was asked for. started: time.monotonic() seconds."""
+    scene: in which it was asked for. started: time.monotonic() seconds. chosen: as place.read_choice, at that time."""
 
     job: worker_process.JobHandle
     name: str
@@ -72,6 +74,7 @@ class Creation:
     series: Series | None = None
     scene: Reference = field(default_factory=lambda: Reference.to_scene(bpy.context.scene))
     started: float = field(default_factory=time.monotonic)
+    chosen: tuple[int, frozenset[int]] = field(default_factory=lambda: read_choice(bpy.context))
     icons: Any = None  # bpy's preview collection with the matte and the crop, once they are known
     reading: AssetReading | None = None
 
@@ -222,16 +225,17 @@ def _begin_next(operator: bpy.types.Operator, starts: Sequence[Start], series: S
 
 
 def _conclude(operator: bpy.types.Operator, series: Series) -> None:
-    """Names what failed of several creations, an error where all did; what was made is chosen, and children stay
-    those of their parents."""
+    """Names what failed of several creations, an error where all did; what was made is chosen, unless an artist has
+    gone on with something else, and children stay those of their parents."""
     names = ", ".join(series.left_out)
     if len(series.left_out) == series.count:
         operator.report({"ERROR"}, translations.say("Nothing was made of {names}: the warnings say why", names=names))
     elif names:
         operator.report({"WARNING"}, translations.say("Left out: {names}", names=names))
     keep_family(bpy.context, series.made)
-    for ob in (made.find() for made, _ in series.made):
-        if ob is not None and ob.name in bpy.context.view_layer.objects and bpy.context.mode == "OBJECT":
+    made = [ob for ob in (made.find() for made, _ in series.made) if ob is not None]
+    for ob in made if bpy.context.mode == "OBJECT" and bpy.context.view_layer.objects.active in made else ():
+        if ob.name in bpy.context.view_layer.objects:
             ob.select_set(True)
 
 
@@ -248,7 +252,10 @@ def finish(operator: bpy.types.Operator, context: bpy.types.Context) -> set[str]
         if creation.job.warning:
             operator.report({"WARNING"}, translations.translate(creation.job.warning))
         with in_scene(context, creation.scene):
+            chosen = read_choice(context)
             ob = _put(context, creation, asset, data, surface)
+            if chosen != creation.chosen and context.mode == "OBJECT":  # an artist has gone on with something else
+                restore_choice(context, chosen)
         if series is not None:
             series.made.append((Reference.to_object(ob), creation.source and creation.source().ob))
         if creation.origin is not None:

@@ -88,6 +88,21 @@ def choose(context: bpy.types.Context, ob: bpy.types.Object) -> None:
         layer.objects.active = ob
 
 
+def read_choice(context: bpy.types.Context) -> tuple[int, frozenset[int]]:
+    """What is active, 0 for nothing, and what is selected, by what Blender knows objects by in this session."""
+    layer: Any = context.view_layer
+    active = layer.objects.active
+    return active.session_uid if active else 0, frozenset(ob.session_uid for ob in layer.objects.selected)
+
+
+def restore_choice(context: bpy.types.Context, choice: tuple[int, frozenset[int]]) -> None:
+    """Has what was chosen be so again, as far as it is there and visible."""
+    layer: Any = context.view_layer
+    for ob in layer.objects:
+        ob.select_set(ob.session_uid in choice[1] and ob.visible_get(view_layer=layer), view_layer=layer)
+    layer.objects.active = next((ob for ob in layer.objects if ob.session_uid == choice[0]), None)
+
+
 # what places an object, in the order in which it has to be set
 _PLACE = ("rotation_mode", "parent", "parent_type", "parent_bone", "parent_vertices", "matrix_parent_inverse",
           "location", "rotation_euler", "rotation_quaternion", "rotation_axis_angle", "scale", "delta_location",

@@ -188,3 +188,20 @@ def test_the_mesh_of_an_asset_that_is_edited_is_not_exchanged(cube):
     assert creation.is_held and creation.status == "Done: go back to Object Mode to get it"
     bpy.ops.object.mode_set(mode="OBJECT")
     assert not creation.is_held
+
+
+@pytest.mark.parametrize("goes_on", [False, True])
+def test_who_goes_on_with_something_else_keeps_it(meanwhile, cube, goes_on):
+    other = bpy.data.objects.new("Other", cube.data.copy())
+    bpy.context.scene.collection.objects.link(other)
+
+    def choose() -> None:
+        cube.select_set(False)
+        other.select_set(True)
+        bpy.context.view_layer.objects.active = other
+
+    meanwhile(choose if goes_on else lambda: None)
+    bpy.ops.near.create_asset_from_mesh(detail="DRAFT")
+    made = next(ob for ob in bpy.data.objects if ob not in (cube, other))
+    objects = bpy.context.view_layer.objects
+    assert objects.active == (other if goes_on else made) and list(objects.selected) == [objects.active]
