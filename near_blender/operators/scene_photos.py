@@ -1,4 +1,5 @@
-"""What a scene holds of an object's photos: image empties, images behind cameras, and cameras that took them."""
+"""What a scene holds of an object's photos: image empties, images and clips behind cameras, and cameras that took
+them."""
 
 from __future__ import annotations
 
@@ -39,20 +40,37 @@ def list_image_empties(scene: bpy.types.Scene) -> list[tuple[Source, str, bool]]
 
 
 def list_backgrounds(scene: bpy.types.Scene) -> list[tuple[Source, str]]:
-    """The images behind what the scene's cameras see, panoramic ones left out, each with the camera's name, but for
-    photos that an asset was made from: Match Camera shows these."""
+    """The images behind what the scene's cameras see, frames of tracked clips, too, panoramic ones left out, each with
+    the camera's name, but for photos that an asset was made from: Match Camera shows these."""
     made = [each for ob in scene.objects if payload.find_payload(ob) is not None
             for each in (ob.near.origin, *ob.near.origin.photos)]  # type: ignore[attr-defined]
     found = []
     for ob in scene.objects:
         lens: Any = ob.data
         for behind in lens.background_images if ob.type == "CAMERA" and lens.type in _LENSES else ():
-            image = behind.image if behind.source == "IMAGE" else None
-            if image is not None and image.source != "MOVIE":
-                source = _name_frame(image, behind.image_user, scene)
-                if not any(_shows(image, each, source[0] or image.filepath) for each in made):
-                    found.append((source, ob.name))
+            shown = _find_shown(behind, scene)
+            if shown is None:
+                continue
+            source = _name_frame(shown, behind.image_user, scene) if shown == behind.image else _name_clip(shown, scene)
+            if source is not None and not any(_shows(shown, each, source[0] or shown.filepath) for each in made):
+                found.append((source, ob.name))
     return found
+
+
+def _find_shown(behind: Any, scene: bpy.types.Scene) -> Any:
+    """The image or clip that a background image shows; None where it is none, or a movie, whose frames are no files."""
+    clip = scene.active_clip if behind.use_camera_clip else behind.clip
+    shown = behind.image if behind.source == "IMAGE" else clip
+    return None if shown is None or shown.source == "MOVIE" else shown
+
+
+def _name_clip(clip: Any, scene: bpy.types.Scene) -> Source | None:
+    """The file that a clip of pictures shows in a scene's current frame, None where it has none then."""
+    stem, kind = os.path.splitext(clip.filepath)
+    frame = scene.frame_current - clip.frame_start + clip.frame_offset
+    path = re.sub(r"\d+(?=\D*$)", lambda digits: f"{int(digits[0]) + frame:0{len(digits[0])}}", stem) + kind
+    whole = bpy.path.abspath(path, library=clip.library)
+    return (whole if clip.library else path, "") if os.path.isfile(whole) else None
 
 
 def _name_frame(image: Any, user: Any, scene: bpy.types.Scene) -> Source:
@@ -73,36 +91,37 @@ def take_camera(photo: Any, path: Path, scene: bpy.types.Scene) -> cameras.Camer
     if ob.data.type not in _LENSES:
         raise errors.NearError("{camera} takes no photos: its lens is neither a perspective nor an orthographic one.",
                                "Change its lens type, or choose the photo's view.", camera=ob.name)
-    size, matrix, behind = images.read_size(path), np.array(ob.matrix_world), _find_behind(ob, photo)
+    size, matrix, behind = images.read_size(path), np.array(ob.matrix_world), _find_behind(ob, photo, scene)
     return convert_camera(ob.data, matrix, *size) if behind is None else _look_through(
-        ob.data, matrix, size, images.read_turn(path)[0], behind, scene.render)
+        ob.data, matrix, size, images.read_turn(path)[0], behind, scene)
 
 
 def is_mirrored(photo: Any, path: Path) -> bool:
     """Whether the camera that one of several photos is told to be taken by shows it in a mirror, left and right. path:
     its file."""
     ob = photo_options.find_camera(photo)
-    behind = _find_behind(ob, photo) if ob is not None and ob.type == "CAMERA" else None
+    behind = _find_behind(ob, photo, bpy.context.scene) if ob is not None and ob.type == "CAMERA" else None
     if behind is None:
         return False
     flipped = behind.use_flip_x != behind.use_flip_y  # both turn it by half a turn
     return flipped != images.read_turn(path)[1]
 
 
-def _find_behind(ob: Any, photo: Any) -> Any:
+def _find_behind(ob: Any, photo: Any, scene: bpy.types.Scene) -> Any:
     """The last of a camera's background images that is a photo; None where none is."""
     return next((each for each in reversed(ob.data.background_images)
-                 if each.image is not None and _shows(each.image, photo)), None)
+                 if (shown := _find_shown(each, scene)) is not None and _shows(shown, photo)), None)
 
 
-def _look_through(lens: Any, matrix: np.ndarray, size: tuple[int, int], quarters: int, behind: Any, render: Any
+def _look_through(lens: Any, matrix: np.ndarray, size: tuple[int, int], quarters: int, behind: Any, scene: Any
                   ) -> cameras.Camera:
     """The camera of a photo of a size, width and height, that Blender shows behind a camera's frame, of the photo's
     mirror image where it shows that. quarters: clockwise turns by which it is upright, which Blender does not do.
     behind: as which background image."""
+    render = scene.render
     wide, high = (round(getattr(render, f"resolution_{axis}") * getattr(render, f"pixel_aspect_{axis}"))
                   for axis in "xy")
-    frame, (tall, low) = convert_camera(lens, matrix, wide, high), behind.image.display_aspect
+    frame, (tall, low) = convert_camera(lens, matrix, wide, high), _find_shown(behind, scene).display_aspect
     lying = size[::-1] if quarters % 2 else size  # as Blender shows it
     shape, across, down = lying[0] / lying[1] * tall / low, float(wide), float(high)
     if behind.frame_method != "STRETCH":

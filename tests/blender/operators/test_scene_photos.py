@@ -250,6 +250,30 @@ def test_of_a_sequence_behind_a_camera_other_frames_are_offered(tmp_path):
             assert scene_photos.list_backgrounds(scene) == [((files[frame - 1], ""), "Solved")] * (frame > count)
 
 
+@pytest.mark.parametrize("uses_active", [False, True])
+def test_the_frame_of_a_tracked_clip_is_offered_with_its_camera(tmp_path, uses_active):
+    files, scene = [save_egg(tmp_path / f"shot_{number:04}.png") for number in (9, 10, 11)], bpy.context.scene
+    ob = add_camera("Solved", (3, -4, 2), (1, 1, 0.5))
+    clip, behind = bpy.data.movieclips.load(files[0]), ob.data.background_images.new()
+    behind.source, behind.clip, clip.frame_start = "MOVIE_CLIP", None if uses_active else clip, 5
+    behind.use_camera_clip, scene.active_clip = uses_active, clip if uses_active else None
+    offered = []
+    for frame in (4, 5, 6, 7, 8):
+        scene.frame_set(frame)
+        offered.append(scene_photos.list_backgrounds(scene))
+    assert offered == [[], *([((path, ""), "Solved")] for path in files), []]
+    scene.frame_set(6)
+    told = add_row(bpy.data.objects.new("Owner", None), files[1], ob)
+    behind.use_flip_x = True
+    assert scene_photos.is_mirrored(told, files[1])
+    wide = scene_photos.take_camera(told, files[1], scene).intrinsics[0, 0]
+    behind.scale = 2
+    assert scene_photos.take_camera(told, files[1], scene).intrinsics[0, 0] == pytest.approx(wide / 2)
+    bpy.ops.near.add_sample()
+    bpy.context.object.near.origin.path = files[1]
+    assert scene_photos.list_backgrounds(scene) == []
+
+
 MIDDLE, SIZE = np.array([4.0, 2.0, 1.5]), 0.6  # of balls among cameras
 
 
