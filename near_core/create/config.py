@@ -78,7 +78,8 @@ class ReconstructionConfig:
     mirror_error: float = 1.2  # cells of 128^3 by which a photo contradicts symmetry, at most: "regular things"
     mirror_share: float = 0.3  # of a photo's weight that it has in a mirror, where several show something symmetric
     mirror_lack: float = 0.1  # of the surface that has no mirror image in such a thing, at most
-    mirror_gap: float = 0.02  # of a photo's object that a hull carved by its own mirror image may leave unfilled
+    mirror_gap: float = 0.02  # of a photo's object that a hull carved by its own mirror images may leave unfilled
+    mirror_facing: float = 0.9  # cosine between a photo's view and a mirror's normal; beyond, it tells nothing of that
     slender_outline: float = 0.25  # width over height; what is more slender is no deeper than a round body
     guessed_slender_outline: float = 0.4  # the same where the camera is a guess
     flat_outline: float = 0.7  # of the largest outline, which several photos of something flat need to show it so

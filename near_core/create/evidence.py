@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
 
 import numpy as np
 
 from ..asset import CELL, RESOLUTION
 from ..asset.surfels import SURFEL_RESOLUTION
+from ..directions import unit
 from ..image.filters import blur_binomial, blur_box, double, neighbourhoods
 from ..mesh import Mesh
 from ..models.mini.layout import SIZE
@@ -17,6 +18,7 @@ from .config import FusionConfig, ReconstructionConfig
 from .hull import Silhouette, carve_hull, choose_resolution, cut_to_bounds, extract_mesh, find_bounds, measure_within
 from .revolution import turn_outlines
 from .shape import align_front, drop_debris, measure_thickness, predict_solid
+from .symmetry import LEFT_RIGHT, Movement, average_twins, carve_twins, find_mirrors
 from .thickness import TURNED, doubt_depth, inflate_outline
 from .view import PhotoView, compute_cell_centres, look_up, project, reach
 
@@ -25,29 +27,28 @@ def reconstruct_surface(model: NearMini, views: list[PhotoView], progress: Progr
                         config: ReconstructionConfig = ReconstructionConfig(),
                         fusion: FusionConfig = FusionConfig()) -> Mesh:
     """The surface of the object in several photos with cameras, in the asset's frame. The views' fronts are aligned.
-    What is symmetric, plainly or by an artist's hint, is carved by every outline's mirror image in x = 0, too; by a
-    hint, what is flat, round or turned is as deep as its outlines say, and no larger than these."""
+    What is its own mirror image, plainly or by an artist's hint, is carved by those of outlines, too; by a hint, what
+    is flat, round or turned is as deep as its outlines say, and no larger than these."""
     progress("Shape", 0.0)
     logits = predict_solid(model, views)
     progress("Shape", 0.5)
     silhouettes = [Silhouette(view.photo, view.camera) for view in views]
     hull = carve_hull(silhouettes, SURFEL_RESOLUTION)
-    if config.symmetry == "auto" and measure_mirror_gap(views, hull) < config.mirror_gap:
-        config = replace(config, symmetry="on")
-    logits, hull = blur_binomial(_balance(logits, config)), _mirror(hull, config)
+    mirrors = tell_mirrors(views, hull, config)
+    logits, hull = blur_binomial(average_twins(logits, mirrors)), carve_twins(hull, mirrors)
     logits = logits - _doubt_depth(views, logits, hull, config, fusion)
     low, high = bound_object(views, logits, hull, fusion)
     widest = _widen_bounds(low, high, fusion)
-    hull = _mirror(cut_to_bounds(hull, *widest), config)
-    solid = weigh_evidence(views, logits, hull, config, fusion, part(progress, 0.5, 0.8))
-    solid = _balance(doubt_beyond(solid, low, high, fusion), config)
+    hull = carve_twins(cut_to_bounds(hull, *widest), mirrors)
+    solid = weigh_evidence(views, logits, hull, config, fusion, part(progress, 0.5, 0.8), mirrors)
+    solid = average_twins(doubt_beyond(solid, low, high, fusion), mirrors)
     if config.thickness == "thin":
         solid = flatten_solid(views, solid, config)
     if config.thickness in TURNED:
         solid = turn_outlines(views, np.minimum(hull, solid), config)
     resolution = choose_resolution([view.camera for view in views])
     if resolution != SURFEL_RESOLUTION:
-        hull = cut_to_bounds(_mirror(carve_hull(silhouettes, resolution), config), *widest)
+        hull = cut_to_bounds(carve_twins(carve_hull(silhouettes, resolution), mirrors), *widest)
     progress("Shape", 0.9)
     deep = drop_debris(np.minimum(hull, resize_grid(solid, resolution)), config.debris_share)
     return extract_mesh(deep, config.smoothing, config.normal_smoothing)
@@ -59,10 +60,27 @@ def doubt_beyond(solid: np.ndarray, low: np.ndarray, high: np.ndarray, fusion: F
     return solid + fusion.bounds_slope * np.minimum(measure_within(low, high, SURFEL_RESOLUTION), 0)
 
 
-def measure_mirror_gap(views: list[PhotoView], hull: np.ndarray) -> float:
-    """The largest share of a photo's object that a hull (128, 128, 128) fills, but not what is left of it where its
-    mirror image in x = 0 carves it: next to nothing of a thing that is its own mirror image."""
-    points, both = compute_cell_centres(SURFEL_RESOLUTION), np.minimum(hull, hull[::-1])
+def tell_mirrors(views: list[PhotoView], hull: np.ndarray, config: ReconstructionConfig) -> tuple[Movement, ...]:
+    """The mirrors in which a hull (128, 128, 128) may be carved by itself, since all together they leave it as large in
+    every photo; left and right by an artist's hint. A mirror that all photos look straight at is none: of what lies
+    before and behind it outlines tell nothing."""
+    if config.symmetry == "off":
+        return ()
+    hint = (LEFT_RIGHT,) if config.symmetry == "on" else ()
+    whole = carve_twins(hull, hint)
+
+    def is_own(mirror: Movement, found: tuple[Movement, ...]) -> bool:
+        along = [abs(float(unit(view.camera.position) @ mirror.normal)) for view in views]
+        return (min(along) < config.mirror_facing
+                and measure_mirror_gap(views, whole, carve_twins(whole, (*found, mirror))) < config.mirror_gap)
+
+    return find_mirrors(is_own, hint)
+
+
+def measure_mirror_gap(views: list[PhotoView], hull: np.ndarray, both: np.ndarray) -> float:
+    """The largest share of a photo's object that a hull (128, 128, 128) fills, but not what is left of it where mirror
+    images carve it: next to nothing of a thing that is its own mirror image."""
+    points = compute_cell_centres(SURFEL_RESOLUTION)
     filled = [[_Sightlines(view, points[np.flatnonzero(grid > 0)]).known for view in views] for grid in (hull, both)]
     return max(float((before & ~after).sum() / max(before.sum(), 1)) for before, after in zip(*filled))
 
@@ -72,16 +90,6 @@ def _widen_bounds(low: np.ndarray, high: np.ndarray, fusion: FusionConfig) -> tu
     is level."""
     margin = fusion.bounds_margin * CELL
     return low - margin * np.array([1, 1, 0]), high + margin
-
-
-def _balance(grid: np.ndarray, config: ReconstructionConfig) -> np.ndarray:
-    """A grid (R, R, R), as much its own mirror image in x = 0 if that is the hint."""
-    return (grid + grid[::-1]) / 2 if config.symmetry == "on" else grid
-
-
-def _mirror(hull: np.ndarray, config: ReconstructionConfig) -> np.ndarray:
-    """A hull (R, R, R), carved by the outlines' mirror images in x = 0 as well if that is the hint."""
-    return np.minimum(hull, hull[::-1]) if config.symmetry == "on" else hull
 
 
 def _doubt_depth(views: list[PhotoView], logits: np.ndarray, hull: np.ndarray, config: ReconstructionConfig,
@@ -118,14 +126,14 @@ def _align_fronts(views: list[PhotoView], logits: np.ndarray, hull: np.ndarray, 
 
 def weigh_evidence(views: list[PhotoView], logits: np.ndarray, hull: np.ndarray,
                    config: ReconstructionConfig = ReconstructionConfig(), fusion: FusionConfig = FusionConfig(),
-                   progress: Progress = silent) -> np.ndarray:
+                   progress: Progress = silent, mirrors: Sequence[Movement] = ()) -> np.ndarray:
     """How deep inside the object the photos say cells lie, in cells of 128^3: (128, 128, 128) float32.
 
     logits: (64, 64, 64) of what is inside, all photos together. hull: (128, 128, 128), positive inside all outlines.
     Every photo's front, aligned to the solid, speaks against what is before it, but hardly where the hull is thinner
     than fronts err: it would cut sheets and legs off. Where a pixel of an outline has nothing behind it, what is
-    likeliest there is filled, so that thin parts stay. Of what is symmetric by the config, and so its hull, what a
-    front says and what is filled holds for the other side, too.
+    likeliest there is filled, so that thin parts stay. What a front says and what is filled holds for all mirror
+    images, in which the hull is itself.
     """
     inside = np.flatnonzero(hull > -1)
     points = compute_cell_centres(SURFEL_RESOLUTION)[inside]
@@ -135,23 +143,20 @@ def weigh_evidence(views: list[PhotoView], logits: np.ndarray, hull: np.ndarray,
     for number, view in enumerate(views):
         progress("Shape", number / len(views))
         sure += voice * _vote(view, points, fusion)
-    twin = _find_twins(inside) if config.symmetry == "on" else np.arange(len(inside))
-    sure = _smooth((sure + sure[twin]) / 2, inside, fusion.smoothing)
+    twins = [mirror.find_twins(inside) for mirror in mirrors]
+    for twin in twins:
+        sure = (sure + sure[twin]) / 2
+    sure = _smooth(sure, inside, fusion.smoothing)
     lines = [_Sightlines(view, points) for view in views]
     deep = sure / config.logits_per_cell
     for _ in range(fusion.fill_rounds):
         for line in lines:
             deep += line.find_lack(deep, fusion)
-        deep = np.maximum(deep, deep[twin])
+        for twin in twins:
+            deep = np.maximum(deep, deep[twin])
     out = np.full(hull.size, -4, np.float32)
     out[inside] = np.clip(deep, -4, 4)
     return out.reshape(hull.shape)
-
-
-def _find_twins(inside: np.ndarray) -> np.ndarray:
-    """(P,) the rows of the mirror images in x = 0 of the cells numbered inside (P,) of 128^3, which all have one."""
-    plane = SURFEL_RESOLUTION**2
-    return np.searchsorted(inside, (SURFEL_RESOLUTION - 1 - inside // plane) * plane + inside % plane)
 
 
 def bound_object(views: list[PhotoView], logits: np.ndarray, hull: np.ndarray,

@@ -8,13 +8,14 @@ import numpy as np
 
 from ..asset import CELL, RESOLUTION, Surfels, Texels
 from ..image import srgb_decode, srgb_encode
-from ..image.filters import double, local_maximum
+from ..image.filters import double
 from ..models.mini.layout import SIZE, Layer
 from ..scene import Camera
 from .config import LightFitConfig, ReconstructionConfig
 from .hull import Silhouette
 from .irradiance import explain_colors, gather_lobes
-from .view import MIRROR, PhotoView, look_up, project
+from .symmetry import find_mirrors, list_movements, measure_asymmetry
+from .view import PhotoView, look_up, project
 
 
 def measure_front(surfels: Surfels, camera: Camera) -> np.ndarray:
@@ -92,25 +93,20 @@ def fuse_photos(surfels: Surfels, texels: Texels, views: list[PhotoView],
 def _gather_looks(surfels: Surfels, texels: Texels, views: list[PhotoView], config: ReconstructionConfig
                   ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """How well V photos show M surfels, (V, M); what they show of K texels, (V, K, 3) linear; and what networks make of
-    the surfels, (V, M, MATERIAL). Where the surface is symmetric, these are followed by the same of the photos in a
-    mirror, which count less."""
+    the surfels, (V, M, MATERIAL). Where the surface is its own mirror image, these are followed by the same of the
+    photos in mirrors, which count less."""
     weight = np.stack([weigh_view(surfels, view, config) for view in views])
     fine = np.stack([_look_at_photo(view, texels.position) for view in views])
     looks = np.stack([_look_at_layers(view, surfels) for view in views])
-    if config.symmetry == "off" or measure_surfel_asymmetry(surfels) > config.mirror_lack:
-        return weight, fine, looks
-    twins = surfels.mirror()
-    return (np.concatenate([weight, config.mirror_share * np.stack([weigh_view(twins, v, config) for v in views])]),
-            np.concatenate([fine, [_look_at_photo(view, texels.position * MIRROR) for view in views]]),
-            np.concatenate([looks, [_look_at_layers(view, twins) for view in views]]))
-
-
-def measure_surfel_asymmetry(surfels: Surfels) -> float:
-    """The share of surfels whose mirror images in x = 0 have no others around them."""
-    voxel = lambda points: np.clip((points + 0.5) * RESOLUTION, 0, RESOLUTION - 1).astype(int)
-    filled = np.zeros((RESOLUTION,) * 3, bool)
-    filled[tuple(voxel(surfels.position).T)] = True
-    return 1 - float(local_maximum(filled, 1)[tuple(voxel(surfels.position * MIRROR).T)].mean())
+    if config.symmetry != "off":
+        is_own = lambda mirror, _: measure_asymmetry(surfels, mirror) < config.mirror_lack
+        for movement in list_movements(find_mirrors(is_own))[1:]:
+            twins = movement.move_surfels(surfels)
+            own = config.mirror_share * np.stack([weigh_view(twins, view, config) for view in views])
+            weight = np.concatenate([weight, own])
+            fine = np.concatenate([fine, [_look_at_photo(view, movement.move(texels.position)) for view in views]])
+            looks = np.concatenate([looks, [_look_at_layers(view, twins) for view in views]])
+    return weight, fine, looks
 
 
 def even_out(looks: np.ndarray, weight: np.ndarray, config: LightFitConfig = LightFitConfig()) -> np.ndarray:

@@ -1,5 +1,7 @@
 """Evidence inside outlines."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,10 +11,11 @@ from near_core.create.evidence import (
     bound_object,
     doubt_beyond,
     flatten_solid,
-    measure_mirror_gap,
     resize_grid,
+    tell_mirrors,
     weigh_evidence,
 )
+from near_core.create.symmetry import FRONT_BACK, LEFT_RIGHT, MIRRORS, TOP_BOTTOM
 from near_core.create.view import PhotoView, compute_cell_centres, look_at, project
 from near_core.scene import camera as cameras
 from tests.create.pictures import view_of
@@ -28,18 +31,44 @@ def test_a_grid_keeps_linear_values_at_another_size():
     np.testing.assert_allclose(made[inner, inner, inner], expected, atol=1e-5)
 
 
-def test_a_mirror_image_must_not_carve_what_outlines_show():
-    """A block, one with a fin on its right alone, which the block's mirror image would carve off, and one that stands
-    beside the middle."""
-    view = view_of(cameras.orbit(0, 0, 3, 18, 128, 128), np.zeros((128, 128), np.float32))
+def block_with(*fins, turn=20):
+    """Views from the front, turned aside, and a hull (128, 128, 128), a block with fins, slices of its cells."""
     hull = np.full((128, 128, 128), -4, np.float32)
-    hull[40:88, 40:88, 30:70] = 4
-    block = hull.copy()
-    most = ReconstructionConfig().mirror_gap
-    assert measure_mirror_gap([view], hull) == 0
-    hull[75:85, 60:63, 70:100] = 4
-    assert measure_mirror_gap([view], hull) > most
-    assert measure_mirror_gap([view], np.roll(block, 6, 0)) > most
+    hull[40:88, 34:94, 44:84] = 4
+    for fin in fins:
+        hull[fin] = 4
+    return [view_of(cameras.orbit(turn, 20, 3, 18, 128, 128), np.zeros((128, 128), np.float32))], hull
+
+
+def test_a_mirror_image_must_not_carve_what_outlines_show():
+    """A block, one with a fin on its right, in front or on top alone, which its mirror image would carve off, and one
+    that stands beside the middle."""
+    config = ReconstructionConfig()
+    views, block = block_with()
+    assert tell_mirrors(views, block, config) == (LEFT_RIGHT, FRONT_BACK, TOP_BOTTOM)
+    assert tell_mirrors(views, block, replace(config, symmetry="off")) == ()
+    for mirror, fin in ((LEFT_RIGHT, np.s_[88:104, 50:78, 44:84]), (FRONT_BACK, np.s_[50:78, 18:34, 44:84]),
+                        (TOP_BOTTOM, np.s_[50:78, 50:78, 84:104])):
+        found = tell_mirrors(*block_with(fin), config)
+        assert mirror not in found and len(found) == 2
+    assert LEFT_RIGHT not in tell_mirrors(views, np.roll(block, 6, 0), config)
+    assert LEFT_RIGHT in tell_mirrors(views, np.roll(block, 6, 0), replace(config, symmetry="on"))
+
+
+def test_what_is_as_wide_as_deep_is_so_in_every_mirror():
+    views, hull = block_with()
+    cube = np.maximum(hull, hull.swapaxes(0, 1))
+    assert tell_mirrors(views, cube, ReconstructionConfig()) == MIRRORS
+    fin = np.s_[50:78, 18:34, 44:84]
+    cube[fin] = cube.swapaxes(0, 1)[fin] = 4  # in front and on the left alone
+    assert tell_mirrors(views, cube, ReconstructionConfig()) == (TOP_BOTTOM,)
+
+
+def test_a_photo_tells_nothing_of_a_mirror_that_it_looks_straight_at():
+    views, hull = block_with(np.s_[50:78, 18:34, 60:68], turn=0)
+    level = [view_of(cameras.orbit(0, 5, 3, 18, 128, 128), np.zeros((128, 128), np.float32))]
+    assert tell_mirrors(level, hull, ReconstructionConfig()) == (LEFT_RIGHT, TOP_BOTTOM)
+    assert FRONT_BACK in tell_mirrors(level, hull, ReconstructionConfig(mirror_facing=1))
 
 
 def test_what_a_mirror_image_would_carve_stays(model, monkeypatch):
@@ -61,7 +90,7 @@ def test_what_is_filled_on_one_side_stays_when_both_are_one():
     view = view_of(cameras.orbit(40, 0, 3, 18, 128, 128), np.full((128, 128), -0.3, np.float32))
     hull = np.full((128, 128, 128), -4, np.float32)
     hull[40:88, 40:88, 30:70] = 4
-    solid = weigh_evidence([view], np.full((64, 64, 64), -8, np.float32), hull, ReconstructionConfig(symmetry="on"))
+    solid = weigh_evidence([view], np.full((64, 64, 64), -8, np.float32), hull, mirrors=[LEFT_RIGHT])
     np.testing.assert_array_equal(solid, solid[::-1])
     lines = evidence._Sightlines(view, compute_cell_centres(128)[np.flatnonzero(hull > 0)])
     assert (lines.find_deepest(solid.ravel()[np.flatnonzero(hull > 0)])[lines.known] > 0).mean() > 0.98
