@@ -23,10 +23,11 @@ _FOLLOWED_IN_RENDER = (
     "resolution_x", "resolution_y", "resolution_percentage", "pixel_aspect_x", "pixel_aspect_y", "use_border",
     "use_crop_to_border", "border_min_x", "border_max_x", "border_min_y", "border_max_y", "fps", "fps_base",
     "use_multiview", "views_format", "threads_mode", "threads", "use_motion_blur", "motion_blur_shutter",
-    "motion_blur_position")
+    "motion_blur_position", "use_simplify", "simplify_subdivision_render")
 _FOLLOWED_IN_CYCLES = ("film_exposure", "filter_width", "motion_blur_position", "max_bounces", "diffuse_bounces",
                        "glossy_bounces")
-_FOLLOWED_IN_LAYERS = ("exclude", "hide_viewport", "holdout", "indirect_only")
+_FOLLOWED_IN_LAYERS = ("use_motion_blur", "use_sky", "use_solid", "world_override")
+_FOLLOWED_IN_COLLECTIONS = ("exclude", "hide_viewport", "holdout", "indirect_only")
 
 
 def find_companion(scene: bpy.types.Scene) -> Any:
@@ -136,7 +137,7 @@ def follow(scene: Any, companion: Any) -> None:
             if item not in present:  # a linked one may have the same name
                 there.link(item)
     for layer, own in zip(scene.view_layers, companion.view_layers):
-        _follow_layers(layer.layer_collection, own.layer_collection)
+        _follow_collections(layer.layer_collection, own.layer_collection)
 
 
 def _follow_settings(scene: Any, companion: Any) -> None:
@@ -145,7 +146,7 @@ def _follow_settings(scene: Any, companion: Any) -> None:
     if hasattr(scene, "cycles"):
         _follow_film(scene, companion.cycles)
     for layer, own in zip(scene.view_layers, companion.view_layers):
-        _copy(layer, own, ("use_motion_blur",))
+        _copy(layer, own, _FOLLOWED_IN_LAYERS)
 
 
 def _follow_film(scene: Any, own: Any) -> None:
@@ -158,12 +159,12 @@ def _follow_film(scene: Any, own: Any) -> None:
             setattr(own, name, value)
 
 
-def _follow_layers(source: Any, target: Any) -> None:
-    _copy(source, target, _FOLLOWED_IN_LAYERS)
+def _follow_collections(source: Any, target: Any) -> None:
+    _copy(source, target, _FOLLOWED_IN_COLLECTIONS)
     for child in source.children:
         own = target.children.get(child.name)
         if own is not None:
-            _follow_layers(child, own)
+            _follow_collections(child, own)
 
 
 def _copy(source: Any, target: Any, names: tuple[str, ...]) -> None:

@@ -115,12 +115,14 @@ def test_companion_follows_the_artist(scene, ball):
     other = bpy.data.objects.new("Other", bpy.data.cameras.new("Other"))
     scene.collection.objects.link(other)
     scene.camera, scene.world, scene.frame_end = other, bpy.data.worlds.new("Dark"), 12
-    scene.render.resolution_x, scene.render.use_border = 32, True
+    scene.render.resolution_x, scene.render.use_border, scene.render.use_simplify = 32, True, True
+    bpy.context.view_layer.use_sky = False
     asset = stage.add_asset(ball, "Later")
     bpy.context.collection.objects.unlink(bpy.data.objects["Floor"])
     bpy.context.view_layer.update()
     assert (companion.camera, companion.world, companion.frame_end) == (other, scene.world, 12)
     assert (companion.render.resolution_x, companion.render.use_border) == (32, True)
+    assert companion.render.use_simplify and not companion.view_layers[0].use_sky
     assert "Floor" in companion.objects and bpy.app.timers.is_registered(compositing._catch_up)
     compositing._catch_up()  # as Blender does where it has a window, once the scene is evaluated
     bpy.context.view_layer.update()
