@@ -152,7 +152,7 @@ class NearRenderEngine(bpy.types.RenderEngine):
             around.renew(depsgraph)
             answers[1:] = self._wait_for([around.ask_picture(window, wanted, not seen)], 0.3, 0.8)
         behind, front, cut = surroundings.convert(answers[1]["passes"], wanted, ranks), None, np.zeros(1, np.float32)
-        jobs = around.ask_front(window, camera, wanted, made, behind) if assets.instances else []
+        jobs = around.ask_front(depsgraph, window, camera, wanted, made, behind) if assets.instances else []
         if jobs:
             drawn = [answer["passes"] for answer in self._wait_for(jobs, 0.8, 1.0)]
             front, cut = around.take_front(drawn, behind, wanted, ranks)

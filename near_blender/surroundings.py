@@ -9,7 +9,7 @@ from typing import Any
 import bpy
 import numpy as np
 
-from . import client, cycles_scene, flags, lamps, looks, ordinary, passes, probe_places, sync, worker_process
+from . import client, cycles_scene, flags, lamps, looks, ordinary, passes, probe_places, slivers, sync, worker_process
 from ._core import asset, cache, scene
 from .cycles_jobs import EMPTY
 
@@ -17,6 +17,7 @@ MOST_PROBES = 64  # a frame; instances beyond share the nearest one
 FEW_PROBES = 8  # up to which they are large
 LARGE, SMALL = ((256, 128), 4), ((128, 64), 8)  # texels, and samples for each
 MARGIN = 2  # pixels around assets in which their edges can still be seen
+LEAST = 0.02  # of a pixel that an asset covers, from which something may be before it
 FOOT = 32  # cells that something is before the edge of an asset at least
 ENCLOSING = 1.0  # sizes of an asset, the radius of what its probe looks through where it stands inside
 NEAR = 6.0  # sizes of an asset around it in which what moves is seen in its probe
@@ -106,15 +107,21 @@ class OrdinaryThings:
             self.state, **view, proxies=self._proxies, passes=names, samples=self._options.samples,
             denoise=self._options.denoise, threads=self._threads, transparent=transparent, channel="ordinary")
 
-    def ask_front(self, view: dict[str, Any], camera: scene.Camera, wanted: tuple[str, ...],
-                  made: dict[str, np.ndarray], behind: dict[str, np.ndarray]) -> list[worker_process.JobHandle]:
+    def ask_front(self, depsgraph: bpy.types.Depsgraph, view: dict[str, Any], camera: scene.Camera,
+                  wanted: tuple[str, ...], made: dict[str, np.ndarray], behind: dict[str, np.ndarray]
+                  ) -> list[worker_process.JobHandle]:
         """The part of the ordinary picture that is in front of assets, and where there are ordinary holdouts that once
         more with these as surfaces; nothing where nothing is in front.
 
         camera: of made, behind: passes of the assets, and of ask_picture as convert returns them.
         """
-        nearest = 0.0 if self._unclear is None else measure_nearest(self._unclear, camera)
-        box = find_front(made, behind, self._measure_cell(), nearest)
+        nearest: np.ndarray | float = 0.0
+        thin: np.ndarray | float = np.inf
+        if self._unclear is not None:
+            own = np.where(made["Combined"][..., 3] > LEAST, made["Depth"][..., 0], np.inf)
+            thin, others = slivers.measure_nearest(depsgraph, camera, own)
+            nearest = measure_nearest(np.concatenate([self._unclear, others]), camera)
+        box = find_front(made, behind, self._measure_cell(), nearest, thin)
         if box is None:
             return []
         left, top = view["border"][:2] if view["border"] else (0, 0)
@@ -225,17 +232,19 @@ def _describe_time(frame: Any) -> str:
     return f"{frame.frame_current} {frame.frame_subframe}" if timed or moved else "still"
 
 
-def find_front(made: dict[str, np.ndarray], behind: dict[str, np.ndarray], cell: float, nearest: np.ndarray | float
-               ) -> tuple[int, int, int, int] | None:
+def find_front(made: dict[str, np.ndarray], behind: dict[str, np.ndarray], cell: float, nearest: np.ndarray | float,
+               thin: np.ndarray | float = np.inf) -> tuple[int, int, int, int] | None:
     """Left, top, right, bottom of the pixels in which ordinary things may lie in front of assets; None where none can.
 
     made, behind: passes of the assets and of what is ordinary. cell: metres that count as behind. nearest: metres,
-    (H, W) or one for all, from which on something may lie in front of what Depth shows.
+    (H, W) or one for all, from which on something may lie in front of what Depth shows. thin: the same, where something
+    does that it missed.
     """
     depth, own, alpha = behind["Depth"][..., 0], made["Depth"][..., 0], made["Combined"][..., 3]
+    depth = np.minimum(np.where(depth > 0, depth, np.inf), thin)
     # the ground before an asset's foot comes nearer within a pixel than the asset that covers a little of it
     ahead = own - depth > cell * np.where(alpha > 0.5, 2, FOOT)
-    before = (alpha > 0.02) & ((depth > 0) & ahead | (nearest < own))
+    before = (alpha > LEAST) & (ahead | (nearest < own))
     if not before.any():
         return None
     rows, columns = np.flatnonzero(before.any(1)), np.flatnonzero(before.any(0))

@@ -164,6 +164,39 @@ def add_post(x: float = 0.0) -> bpy.types.Object:
     return post
 
 
+@pytest.mark.parametrize("kind", ["post", "joined", "cable", "slanted"])
+def test_what_is_thinner_than_a_pixel_is_in_front_too(scene, tmp_path, kind):
+    """Something that shines, 0.3 pixels wide, beside the middles of all pixels, and of one mesh with the floor."""
+    scene.near.samples = 64
+    material, width = bpy.data.materials.new("Light"), 0.3 * 36 / 50 * 2.5 / 64
+    material.use_nodes = True
+    light = material.node_tree.nodes["Principled BSDF"].inputs
+    light["Emission Color"].default_value, light["Emission Strength"].default_value = (0, 1, 0, 1), 5
+    if kind == "cable":
+        curve = bpy.data.curves.new("Cable", "CURVE")
+        curve.dimensions, curve.bevel_depth = "3D", width / 2
+        spline = curve.splines.new("POLY")
+        spline.points.add(9)
+        for number, point in enumerate(spline.points):
+            point.co = 0, -1.5, (number - 4.5) / 2, 1
+        post = bpy.data.objects.new("Cable", curve)
+        scene.collection.objects.link(post)
+    else:
+        post = add_post()
+        post.scale = width, width, 4
+        post.rotation_euler.y = 0.15 * (kind == "slanted")
+    post.data.materials.append(material)
+    if kind == "joined":
+        bpy.ops.mesh.primitive_plane_add(size=20, location=(0, 0, -0.7))
+        post.select_set(True)
+        bpy.ops.object.join()
+    made = stage.render(scene, tmp_path)["Combined"][..., 1]
+    light["Emission Strength"].default_value = 0
+    dark = stage.render(scene, tmp_path)["Combined"][..., 1]
+    before_sky, before_ball = ((made - dark)[rows, 24:40].sum(1).mean() for rows in (slice(2, 8), slice(19, 29)))
+    assert before_ball == pytest.approx(before_sky, rel=0.2) and before_sky == pytest.approx(0.3 * 5, rel=0.2)
+
+
 def test_what_is_in_front_covers_an_asset_with_clean_edges(scene, tmp_path):
     scene.near.samples = 64
     layer = scene.view_layers[0]
