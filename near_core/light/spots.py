@@ -48,7 +48,8 @@ def find(light: PreparedLight, asset_to_map: np.ndarray, config: TransportConfig
     ring, speaker = aim(np.float32(config.spot_ring)), _find_speakers(towards, strong, config.spot_apart * texel)
     groups = [np.flatnonzero(speaker == each) for each in np.unique(speaker[~strong])]
     groups += [np.array([each]) for each in np.repeat(np.flatnonzero(strong), ring.shape[1])]
-    owner = np.array([np.resize(each, max(map(len, groups))) for each in groups]).T
+    most = max(map(len, groups), default=0)
+    owner = np.array([np.resize(each, most) for each in groups], int).reshape(len(groups), most).T
     told = np.zeros((len(towards), len(groups)), np.float32)
     told[owner, np.arange(len(groups))] = 1
     beside = [aim(spread(rays, config.spot_reach)) for rays in config.spot_rays]

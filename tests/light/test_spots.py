@@ -40,3 +40,11 @@ def test_a_strong_spot_is_asked_for_around_its_middle():
             else:
                 assert apart.min() < 0.05 and apart.max() < config.spot_apart * texel
         assert (found.told[found.owner, np.arange(len(found.asked))] == 1).all()
+
+
+def test_where_no_spot_is_bright_enough_none_is_asked_for():
+    broad = np.full((256, 512, 3), 0.7, np.float32)
+    broad[40:44, 200:204] = 500
+    light = transport.prepare_light(Environment(broad))
+    found = spots.find(light, np.eye(3), TransportConfig(least_spot=1.0))
+    assert light.spots and not len(found.number) and not found.asked.size and not found.owner.size
