@@ -103,8 +103,11 @@ def _measure_free(alpha: np.ndarray, front: dict[str, np.ndarray] | None, blurre
     before = (there - left) / there
     free = 1 - np.clip(smooth(before) / config.grain - 1, 0, 1) * np.clip(before, 0, 1)
     whole = 1 - filters.local_maximum(1 - alpha[..., 0], edge)[..., None] > config.solid
-    hiding = np.clip(free * alpha / np.maximum(smooth(left), 1e-6), 0, 1)
-    return np.where(whole, left, free), np.where(whole, alpha, hiding)
+    # a hole is there for longer than its asset, whose share of it changes slowly; what is left goes to it and to what
+    # is behind by this, so that all adds up to one however thin things are
+    longer = smooth(left) / np.maximum(smooth(free), 1e-6)
+    hiding = np.where(whole, alpha, np.minimum(alpha / np.maximum(longer, 1e-6), 1))
+    return np.where(whole, left, left * hiding / np.maximum(alpha, 1e-6)), hiding
 
 
 def _find_seen(assets: dict[str, np.ndarray], ordinary: dict[str, np.ndarray], front: dict[str, np.ndarray],
