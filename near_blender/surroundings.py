@@ -15,7 +15,7 @@ from .cycles_jobs import EMPTY
 
 MOST_PROBES = 64  # a frame; instances beyond share the nearest one
 FEW_PROBES = 8  # up to which they are large
-LARGE, SMALL = ((256, 128), 4), ((128, 64), 8)  # texels, and samples for each
+LARGE, SMALL = ((256, 128), 4), ((128, 64), 4)  # texels, and samples for each
 MARGIN = 2  # pixels around assets in which their edges can still be seen
 LEAST = 0.02  # of a pixel that an asset covers, from which something may be before it
 FOOT = 32  # cells that something is before the edge of an asset at least

@@ -57,6 +57,7 @@ class ViewportPicture:
         self._lamps = lamps.VisibleLamps()
         self._refinement = refinement.Refinement()
         self._refined = -1  # the version that light from around was asked for
+        self._lit = -1  # the version in which nothing but that is new
         self._is_among = False  # whether ordinary objects were drawn the last time
         self._assets: sync.VisibleAssets | None = None
         self._light: world.WorldLight | None = None
@@ -125,7 +126,7 @@ class ViewportPicture:
             self._surfaces.read(depsgraph, context.space_data)
         if self._refinement.collect():
             self._version += 1
-            self._refined = self._version
+            self._refined = self._lit = self._version
             self._refinement.carry_over(self._assets or sync.VisibleAssets())
         self._is_among = self._has_draft(depsgraph)
         self._collect()
@@ -172,8 +173,9 @@ class ViewportPicture:
                 and self._assets is not None and bool(self._assets.instances))
 
     def refine(self) -> None:
-        """Asks for light from around where the viewport has come to rest without it. Not called from drawing."""
-        rests = self._shown == (self._wanted, 1.0) and time.monotonic() - self._changed > REST
+        """Asks for light from around where the viewport has come to rest without it, be its picture a draft as yet: the
+        second Blender works beside the worker. Not called from drawing."""
+        rests = self._shown[1] > 0 and self._shown[0] == self._wanted and time.monotonic() - self._changed > REST
         if not (self._wants_light() and rests and self._surfaces.is_complete):
             return
         self._refined = self._version
@@ -246,19 +248,33 @@ class ViewportPicture:
         drawing, scale = self._asked
         if self._job is not None and (drawing == wanted or scale < 1):
             return  # let it finish: breaking off every draft would show nothing while something moves
-        near, coarseness = depsgraph.scene.near, 1.0
         if self._job is None and self._shown[0] == wanted:
-            if self._shown[1] == 1 or not self._is_settled():
+            if self._shown[1] == 1:
+                self._foresee(context, depsgraph)
                 return
-            scale = 1.0
+            if not self._is_settled():
+                return
+            scale, coarseness = 1.0, 1.0
         elif self._shows_it_already(context, depsgraph):
             return
+        elif self._is_nearly_shown():
+            scale, coarseness = 1.0, 1.0
         else:
-            self._rate = float(near.viewport_rate)
-            scale, coarseness = self._pace.plan(near.viewport_scale / 100)
-        camera = sync.convert_projection(projection, view, region.width, region.height)
-        camera = camera.resize(max(1, round(region.width * scale)), max(1, round(region.height * scale)))
-        self._submit(depsgraph, camera, scale, coarseness, border.find_camera(context, depsgraph))
+            self._rate = float(depsgraph.scene.near.viewport_rate)
+            scale, coarseness = self._pace.plan(depsgraph.scene.near.viewport_scale / 100)
+        self._summary, self._job = self._submit(context, depsgraph, scale, coarseness)
+        self._asked = (wanted, scale)
+
+    def _foresee(self, context: Any, depsgraph: Any) -> None:
+        """Where light from around is new, has the worker draw the draft that the next change will begin with: nobody
+        looks at it, but the next one finds its light ready."""
+        if self._lit == self._version:
+            self._lit = -1
+            self._submit(context, depsgraph, *self._pace.plan(depsgraph.scene.near.viewport_scale / 100))
+
+    def _is_nearly_shown(self) -> bool:
+        """Whether all that is new is light from around, on a view that is on the screen: then no draft comes first."""
+        return self._version == self._lit and self._shown[0] is not None and self._shown[0][1:] == self._wanted[1:]
 
     def _shows_it_already(self, context: Any, depsgraph: Any) -> bool:
         """Whether the picture on the screen, or on its way there, is the one that is wanted, at its best: what changed
@@ -287,17 +303,19 @@ class ViewportPicture:
             request["lens"] = exposure.read_lens(through)
         return settings, request | {"film": sync.find_exposure(frame)}
 
-    def _submit(self, depsgraph: Any, camera: scene.Camera, scale: float, coarseness: float, through: Any) -> None:
-        """Asks for what is wanted, seen by camera."""
-        settings, request = self._describe(depsgraph, through)
-        self._summary = sync.summarize(settings, request) if scale == 1 else None
-        film = request.pop("film")
+    def _submit(self, context: Any, depsgraph: Any, scale: float, coarseness: float) -> tuple[Any, arrival.Arrival]:
+        """Asks for what is wanted; what sync.summarize makes of it, None of drafts, and the picture on its way."""
+        settings, request = self._describe(depsgraph, border.find_camera(context, depsgraph))
+        summary, film = sync.summarize(settings, request) if scale == 1 else None, request.pop("film")
         if scale < 1:
             settings = replace(settings, quality="draft", coarseness=coarseness)
             request.pop("lens", None)
-        self._job = arrival.Arrival(client.get_worker().submit(
+        region, window = context.region, context.region_data
+        camera = sync.convert_projection(np.array(window.window_matrix), np.array(window.view_matrix), region.width,
+                                         region.height)
+        camera = camera.resize(max(1, round(region.width * scale)), max(1, round(region.height * scale)))
+        return summary, arrival.Arrival(client.get_worker().submit(
             "render", f"viewport {id(self)}", camera=camera, settings=settings, **request), film)
-        self._asked = (self._wanted, scale)
 
     def _show(self, engine: bpy.types.RenderEngine, context: Any, depsgraph: Any) -> None:
         from gpu_extras.presets import draw_texture_2d

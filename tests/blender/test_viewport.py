@@ -231,7 +231,15 @@ def test_the_films_exposure_counts(screen, scene):
     assert np.allclose(screen.shown[-1], one * (2.5, 2.5, 2.5, 1), rtol=1e-4, atol=1e-6) and one[40, 60, 0] > 0.1
 
 
-def test_light_from_around_comes_at_rest(screen, scene):
+def find_middle(screen) -> np.ndarray:
+    rows, columns, _ = screen.shown[-1].shape
+    return screen.shown[-1][rows // 2, columns // 2]
+
+
+def test_light_from_around_comes_at_rest(screen, scene, monkeypatch):
+    qualities, submit = [], client.get_worker().submit
+    monkeypatch.setattr(client.get_worker(), "submit", lambda op, *arguments, **fields: (
+        qualities.append(fields["settings"].quality), submit(op, *arguments, **fields))[1])
     stage.set_color(scene.world, (0, 0, 0))
     bpy.ops.mesh.primitive_plane_add(size=2, location=(0, -2, 0), rotation=(math.pi / 2, 0, 0))
     card = bpy.context.object
@@ -247,11 +255,14 @@ def test_light_from_around_comes_at_rest(screen, scene):
         time.sleep(0.02)
         screen.view.refine()
         if screen.view._refinement.is_busy and dark is None:
-            dark = screen.shown[-1][40, 60]
+            dark = find_middle(screen)
+            asked = len(screen.shown)
         if screen.view.has_news():
             screen.draw()
     assert not screen.view.is_busy() and screen.engine.message == ""
     assert dark[3] > 0.9 and dark[0] < 0.01 and screen.shown[-1][40, 60, 0] > 0.1
+    assert all(each.shape[1] == 120 for each in screen.shown[asked:]), "no draft of what is nearly on the screen"
+    assert qualities[-2:] == ["final", "draft"], "what the next change begins with finds its light ready"
     assert screen.shown[-1][0, 0, 3] == 0, "the draft draws what is behind"
     card.location.z = 0.1  # what is known of the light stays until it is renewed
     bpy.context.view_layer.update()
