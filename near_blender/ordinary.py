@@ -45,13 +45,13 @@ def _count_samples(cycles: Any, layer: Any) -> int:
 
 
 def counts(depsgraph: bpy.types.Depsgraph) -> bool:
-    """Whether Cycles has something to do for this picture: something ordinary, be it the World's volume, and the choice
-    in the Render panel."""
+    """Whether Cycles has something to do for this picture: something ordinary, be it the World's volume or what of it
+    no map holds, and the choice in the Render panel."""
     frame: Any = depsgraph.scene_eval
     if frame.near.ordinary == "NONE":
         return False
     whole = takes_assets(depsgraph)
-    return world.has_volume(depsgraph) or any(
+    return world.has_volume(depsgraph) or world.depends_on_view(depsgraph) or any(
         each.show_self and is_ordinary(each.object, whole) for each in depsgraph.object_instances)
 
 

@@ -85,6 +85,17 @@ def has_volume(depsgraph: bpy.types.Depsgraph) -> bool:
     return world is not None and node_trees.has_tree(world) and fog.find_volume(world) is not None
 
 
+def depends_on_view(depsgraph: bpy.types.Depsgraph) -> bool:
+    """Whether a picture shows a World that looks otherwise for each camera, as no map does: a gradient across the
+    picture, say."""
+    world, frame = _find_world(depsgraph), depsgraph.scene_eval
+    if world is None or frame.render.film_transparent or not node_trees.has_tree(world):
+        return False
+    seen = {"TEX_COORD": ("Window", "Camera"), "CAMERA": ("View Vector", "View Z Depth", "View Distance")}
+    return any(node.outputs[name].is_linked for tree in node_trees.list_trees(world.node_tree) for node in tree.nodes
+               for name in seen.get(node.type, ()))
+
+
 def _find_problem(world: Any) -> str:
     """A sentence about an image that is gone; "" where none is."""
     for image in node_trees.list_images(world.node_tree):

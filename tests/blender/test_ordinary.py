@@ -40,6 +40,23 @@ def test_cycles_draws_only_where_there_is_something_for_it(scene, ball):
     assert not counts()
 
 
+def test_a_world_that_looks_otherwise_for_each_camera_is_left_to_cycles(scene, ball, tmp_path):
+    """Black on the left, white on the right, whatever the camera: no map holds that."""
+    scene.near.denoise = False
+    stage.add_asset(ball)
+    tree = scene.world.node_tree
+    place, shade = tree.nodes.new("ShaderNodeTexCoord"), tree.nodes.new("ShaderNodeTexGradient")
+    tree.links.new(shade.outputs["Color"], tree.nodes["Background"].inputs["Color"])
+    tree.links.new(place.outputs["Generated"], shade.inputs["Vector"])
+    assert not counts()
+    tree.links.new(place.outputs["Window"], shade.inputs["Vector"])
+    assert counts()
+    seen = stage.render(scene, tmp_path)["Combined"][2, :, 0]
+    assert np.allclose(seen, (np.arange(64) + 0.5) / 64, atol=0.02)
+    scene.render.film_transparent = True
+    assert not counts()
+
+
 def test_instances_by_geometry_nodes_are_drawn(scene, ball):
     stage.add_asset(ball)
     tree = bpy.data.node_groups.new("Cubes", "GeometryNodeTree")
