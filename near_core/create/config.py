@@ -177,6 +177,7 @@ class FusionConfig:
     settled_angles: tuple[float, float] = (20.0, 40.0)  # degrees beside a side of the object and above, at most, of
     #                                             photos without cameras whose hull bulges as bulge.py says
     fill_rounds: int = 2  # over all photos, in which what is missing behind pixels is filled
+    most_growth: float = 0.5  # cells of 128^3 by which a shape grows at most where its own photos show more of it
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,11 @@ from ..mesh import Mesh
 from ..models.mini.layout import SIZE
 from ..models.mini.runtime import NearMini
 from ..progress import Progress, part, silent
+from ..render.discs import ProjectedDiscs
 from .config import FusionConfig, ReconstructionConfig
 from .hull import Silhouette, carve_hull, choose_resolution, cut_to_bounds, extract_mesh, find_bounds, measure_within
 from .revolution import turn_outlines
+from .sampling import sample_surface
 from .shape import align_front, drop_debris, measure_thickness, predict_solid
 from .symmetry import LEFT_RIGHT, Movement, average_twins, carve_twins, find_mirrors
 from .thickness import TURNED, doubt_depth, inflate_outline
@@ -51,7 +53,22 @@ def reconstruct_surface(model: NearMini, views: list[PhotoView], progress: Progr
         hull = cut_to_bounds(carve_twins(carve_hull(silhouettes, resolution), mirrors), *widest)
     progress("Shape", 0.9)
     deep = drop_debris(np.minimum(hull, resize_grid(solid, resolution)), config.debris_share)
-    return extract_mesh(deep, config.smoothing, config.normal_smoothing)
+    mesh = extract_mesh(deep, config.smoothing, config.normal_smoothing)
+    lack = np.float32(np.clip(measure_lack(mesh, views), 0, fusion.most_growth))
+    return extract_mesh(deep + lack, config.smoothing, config.normal_smoothing) if lack else mesh
+
+
+def measure_lack(mesh: Mesh, views: list[PhotoView]) -> float:
+    """How far a mesh stays inside the outlines of photos, in their mean, in cells of 128^3, negative where it leaves
+    them: what many outlines carve, each a little off, is too small."""
+    surfels, found = sample_surface(mesh)[0], []
+    for view in views:
+        shown, camera = view.photo.alpha, view.camera
+        slopes = np.gradient(shown)
+        missing = shown.sum() - ProjectedDiscs.of(surfels, SURFEL_RESOLUTION, camera).alpha.sum()
+        pixel = camera.world_to_camera[2, 3] / camera.intrinsics[0, 0] / CELL
+        found.append(float(missing / max(np.hypot(*slopes).sum(), 1) * pixel))
+    return float(np.mean(found))
 
 
 def doubt_beyond(solid: np.ndarray, low: np.ndarray, high: np.ndarray, fusion: FusionConfig) -> np.ndarray:

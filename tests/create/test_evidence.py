@@ -11,10 +11,12 @@ from near_core.create.evidence import (
     bound_object,
     doubt_beyond,
     flatten_solid,
+    measure_lack,
     resize_grid,
     tell_mirrors,
     weigh_evidence,
 )
+from near_core.create.hull import extract_mesh
 from near_core.create.symmetry import FRONT_BACK, LEFT_RIGHT, MIRRORS, TOP_BOTTOM
 from near_core.create.view import PhotoView, compute_cell_centres, look_at, project
 from near_core.scene import camera as cameras
@@ -82,6 +84,22 @@ def test_what_a_mirror_image_would_carve_stays(model, monkeypatch):
     for most, stays in ((ReconstructionConfig.mirror_gap, True), (np.inf, False)):
         mesh = evidence.reconstruct_surface(model, views, config=ReconstructionConfig(mirror_gap=most))
         assert (mesh.vertices[:, 2] > 0.35).any() == stays
+
+
+def test_a_shape_grows_as_far_as_its_photos_show_it(model, monkeypatch):
+    """A ball, in photos from around and as a mesh that is a cell smaller, as large and a cell larger."""
+    photos, cropped = photographed((0, 90, 180, 270), balls=np.array([[0.0, 0, 0, 0.3]]))
+    views = [PhotoView(look_at(model, photo, camera), camera) for photo, camera in zip(photos, cropped)]
+    away = np.linalg.norm(compute_cell_centres(128), axis=1).reshape((128,) * 3)
+    for cells in (-1, 0, 1):
+        mesh = extract_mesh((0.3 - away).astype(np.float32) * 128 + cells, ())
+        assert measure_lack(mesh, views) == pytest.approx(-cells, abs=0.25)
+    sizes = []
+    for most in (0, FusionConfig.most_growth):
+        monkeypatch.setattr(evidence, "measure_lack", lambda mesh, views: 2.0)
+        mesh = evidence.reconstruct_surface(model, views, fusion=FusionConfig(most_growth=most))
+        sizes.append(np.ptp(mesh.vertices, axis=0).mean() * 128)
+    assert 0.3 < sizes[1] - sizes[0] < 1.2  # half a cell on each side, at most
 
 
 def test_what_is_filled_on_one_side_stays_when_both_are_one():
