@@ -186,7 +186,7 @@ class NEAR_WORLD_PT_settings(_Followed):
     def draw(self, context: bpy.types.Context) -> None:
         layout, world = _split(self.layout), context.world
         own: Any = world.cycles
-        _show(layout, own, "sampling_method", "sample_map_resolution", "max_bounces", "use_shadows")
+        _show(layout, own, "sampling_method", "sample_map_resolution", "max_bounces")
         _show(layout, own, "volume_sampling", "volume_interpolation", "homogeneous_volume", "volume_step_size")
 
 
