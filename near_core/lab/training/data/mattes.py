@@ -331,4 +331,5 @@ def squeeze(photo: Matted, size: int) -> tuple[Tensor, Tensor]:
 
 def hand_over(picture: Tensor) -> Tensor:
     """A picture (3, S, S), 0..1, as the network sees it: of the full contrast, in [-1, 1]."""
-    return torch.from_numpy(stretch_contrast(picture.numpy(), MattingConfig().clipped_share)) * 2 - 1
+    stretched = stretch_contrast(picture.permute(1, 2, 0).numpy(), MattingConfig().clipped_share)
+    return torch.from_numpy(stretched).permute(2, 0, 1).contiguous() * 2 - 1
