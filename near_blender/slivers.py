@@ -13,7 +13,6 @@ import numpy as np
 from . import ordinary
 from ._core import scene
 
-TYPES = ("MESH", "CURVE", "SURFACE", "FONT")  # what has faces; hair is anywhere
 NARROW = 1.5  # pixels, up to which a face is
 MOST_THINGS = 400  # before assets, and
 MOST_FACES = 2_000_000  # of them that are looked at; boxes stand for the others
@@ -26,25 +25,24 @@ def measure_nearest(depsgraph: bpy.types.Depsgraph, camera: scene.Camera, depth:
     pixel, infinite where none does; and the corners (N, 8, 3), world, of what was not looked at. depth: (H, W) of the
     assets, infinite where none is."""
     nearest, left, looked, faces = np.full(depth.shape, np.inf, np.float32), [], 0, 0
+    if not np.isfinite(depth).any():
+        return nearest, np.empty((0, 8, 3))
     for instance in depsgraph.object_instances:
         ob: Any = instance.object
-        if not instance.show_self or ob.type not in TYPES or not ordinary.is_ordinary(ob) \
-                or not ob.visible_camera:
+        # the faces of texts, curves and balls come once more as a mesh; curves without any do not
+        if not instance.show_self or ob.type != "MESH" or not ordinary.is_ordinary(ob) or not ob.visible_camera:
             continue
         matrix = np.array(instance.matrix_world, np.float64)
         box = np.array(ob.bound_box) @ matrix[:3, :3].T + matrix[:3, 3]
         if not _may_hide(box, camera, depth):
             continue
-        mesh = ob.data if ob.type == "MESH" else ob.to_mesh()
-        looked, faces = looked + 1, faces + len(mesh.polygons)
+        looked, faces = looked + 1, faces + len(ob.data.polygons)
         if looked > MOST_THINGS or faces > MOST_FACES:
             left.append(box)
         else:
-            points, corners, starts = _read(mesh)
+            points, corners, starts = _read(ob.data)
             points = points @ matrix[:3, :3].T.astype(np.float32) + matrix[:3, 3].astype(np.float32)
             mark(points, corners, starts, camera, depth, nearest)
-        if ob.type != "MESH":
-            ob.to_mesh_clear()
     return nearest, np.array(left).reshape(-1, 8, 3)
 
 

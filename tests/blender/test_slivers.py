@@ -18,6 +18,12 @@ def mark(corners: list[tuple[float, float, float]], view: camera.Camera = VIEW) 
     return nearest
 
 
+def find(away: float = 4) -> tuple[np.ndarray, np.ndarray]:
+    """What lies before an asset so far away that fills the picture."""
+    depth = np.full((48, 64), away, np.float32)
+    return slivers.measure_nearest(bpy.context.evaluated_depsgraph_get(), VIEW, depth)
+
+
 def upright(width: float, y: float) -> list[tuple[float, float, float]]:
     return [(0, y, -3), (width, y, -3), (width, y, 3), (0, y, 3)]
 
@@ -41,8 +47,6 @@ def test_things_beyond_a_number_of_faces_are_boxes(monkeypatch):
     bpy.context.scene.render.engine = "CYCLES"
     for y in (-2, -1.5, 3):
         bpy.ops.mesh.primitive_cube_add(size=0.01, location=(0, y, 0))
-    depth = np.full((48, 64), 4, np.float32)
-    find = lambda: slivers.measure_nearest(bpy.context.evaluated_depsgraph_get(), VIEW, depth)
     nearest, left = find()
     assert np.isclose(nearest.min(), 1.995) and left.shape == (0, 8, 3)
     monkeypatch.setattr(slivers, "MOST_FACES", 6)
@@ -50,3 +54,25 @@ def test_things_beyond_a_number_of_faces_are_boxes(monkeypatch):
     assert left.shape == (1, 8, 3) and np.isfinite(nearest).any(), "the one behind is not looked at at all"
     bpy.data.objects["Cube"].visible_camera = False
     assert np.isclose(find()[0].min(), 2.495)
+
+
+def test_curves_texts_and_what_geometry_nodes_end_in_are_looked_at_once(monkeypatch):
+    bpy.ops.mesh.primitive_cube_add(size=0.01, location=(0, -2, 0))
+    tree = bpy.data.node_groups.new("Wires", "GeometryNodeTree")
+    for way in ("INPUT", "OUTPUT"):
+        tree.interface.new_socket("Geometry", in_out=way, socket_type="NodeSocketGeometry")
+    nodes = [tree.nodes.new(kind) for kind in ("NodeGroupInput", "GeometryNodeMeshToCurve", "NodeGroupOutput")]
+    for one, other in zip(nodes, nodes[1:]):
+        tree.links.new(one.outputs[0], other.inputs[0])
+    bpy.context.object.modifiers.new("Wires", "NODES").node_group = tree
+    bpy.ops.curve.primitive_bezier_circle_add(radius=0.1, location=(0, -1, 0), rotation=(np.pi / 2, 0, 0))
+    assert np.isinf(find()[0]).all(), "neither has faces"
+    bpy.context.object.data.bevel_depth = 0.001
+    for add, y in ((bpy.ops.object.text_add, -3), (bpy.ops.surface.primitive_nurbs_surface_sphere_add, -2.5),
+                   (bpy.ops.object.metaball_add, -2.4)):
+        add(location=(0, y, 0))
+        bpy.context.object.scale = (0.01,) * 3
+    seen: list[int] = []
+    monkeypatch.setattr(slivers, "mark", lambda points, *others: seen.append(int(points[:, 1].mean().round())))
+    find()
+    assert sorted(seen) == [-3, -2, -2, -1]

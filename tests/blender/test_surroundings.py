@@ -197,6 +197,13 @@ def test_what_is_thinner_than_a_pixel_is_in_front_too(scene, tmp_path, kind):
     assert before_ball == pytest.approx(before_sky, rel=0.2) and before_sky == pytest.approx(0.3 * 5, rel=0.2)
 
 
+def test_an_asset_beside_the_picture_needs_nothing_before_it(scene, tmp_path):
+    bpy.data.objects["Asset"].location.x = 30
+    bpy.data.objects["Plane"].scale = 3, 3, 1  # reaches behind the camera
+    made = stage.render(scene, tmp_path)["Combined"]
+    assert 0.1 < made[40, 32, 0] == pytest.approx(made[40, 32, 1], rel=0.05), "the floor is there, the red ball is not"
+
+
 def test_what_is_in_front_covers_an_asset_with_clean_edges(scene, tmp_path):
     scene.near.samples = 64
     layer = scene.view_layers[0]
