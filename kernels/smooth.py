@@ -18,8 +18,8 @@ def smooth(values: np.ndarray, pixel: np.ndarray, position: np.ndarray, plane: n
     pixel: (K,) int32, ascending, row-major in a picture of width x height. position: (K, 3), plane: (K, 3) unit
     geometric normals, normal: (K, 3) unit shading normals, roughness: (K,), size: (K,) a pixel's edge at each, float32.
     Others count as far as their normals differ by little of the lobe, lie in the same plane and are as rough.
-    lead: (K,) int32, a point beside each whose mean is its own, too, or itself; None where each has its own. reach:
-    pixels to either side. MOST channels at most.
+    lead: (K,) int32, a point beside each whose mean is its own, too, or itself; None where each has its own. Such a
+    point is its own lead. reach: pixels to either side. MOST channels at most. Raises ValueError for anything else.
     """
     count, channels = require("values", values, (None, None)).shape
     if channels > MOST:
@@ -32,6 +32,8 @@ def smooth(values: np.ndarray, pixel: np.ndarray, position: np.ndarray, plane: n
         raise ValueError(f"pixel must ascend from 0 to {width * height - 1}.")
     if lead is not None:
         in_range("lead", require("lead", lead, (count,), np.int32), count)
+        if (lead[lead] != lead).any():
+            raise ValueError("lead must name points that are their own lead.")
     out = np.empty_like(values)
     _smooth(pixel, position, plane, normal, roughness, size, lead, values, count, channels, width, height, reach, out,
             threads)

@@ -33,6 +33,15 @@ def test_smooth_follows_its_twin(monkeypatch, variant):
         smooth.smooth(np.zeros((1, 17), np.float32), *made[1:], 24, 24)
 
 
+@pytest.mark.parametrize(("lead", "wrong"), [([1, 2, 2, 3], "their own lead"), ([1, 0, 2, 3], "their own lead"),
+                                             ([0, 0, 2, 4], "0 to 3"), ([0, -1, 2, 3], "0 to 3")])
+def test_a_lead_has_no_other_lead(lead, wrong):
+    made = points(4)
+    with pytest.raises(ValueError, match=wrong):
+        smooth.smooth(*made, 24, 24, lead=np.array(lead, np.int32))
+    assert np.isfinite(smooth.smooth(*made, 24, 24, lead=np.array([1, 1, 2, 2], np.int32))).all()
+
+
 def test_a_value_that_is_none_stays_where_it_is():
     values, *others = points()
     others[1][200:, 2] += 100  # in another plane

@@ -36,9 +36,11 @@ def test_the_nearest_triangle_is_met(near, orthographic, isa, monkeypatch):
     assert np.allclose(made.depth, depth, rtol=1e-5)
 
 
+@pytest.mark.parametrize("isa", ["baseline", "avx2", "avx512"])
 @pytest.mark.parametrize("orthographic", [False, True])
-def test_broad_triangles_are_met_along_all_of_their_rows(orthographic):
+def test_broad_triangles_are_met_along_all_of_their_rows(orthographic, isa, monkeypatch):
     """At all kinds of edges, level and upright ones and such that pass behind the camera."""
+    monkeypatch.setenv("NEAR_ISA", isa)
     for seed in range(4):
         vertices, faces = soup(6, -1.0 if seed % 2 else 1.0, seed)
         vertices[:, :2] *= 4
