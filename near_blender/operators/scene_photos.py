@@ -23,6 +23,7 @@ from .pictures import name_source
 
 Source = tuple[str, str]  # path and image, as photos have them
 _LENSES = ("PERSP", "ORTHO")
+_NUMBER = re.compile(r"\d+(?=[^\d/\\]*$)")  # of a frame, in a path without its ending; folders may have others
 
 
 def list_image_empties(scene: bpy.types.Scene) -> list[tuple[Source, str, bool]]:
@@ -68,7 +69,7 @@ def _name_clip(clip: Any, scene: bpy.types.Scene) -> Source | None:
     """The file that a clip of pictures shows in a scene's current frame, None where it has none then."""
     stem, kind = os.path.splitext(clip.filepath)
     frame = scene.frame_current - clip.frame_start + clip.frame_offset
-    path = re.sub(r"\d+(?=\D*$)", lambda digits: f"{int(digits[0]) + frame:0{len(digits[0])}}", stem) + kind
+    path = _NUMBER.sub(lambda digits: f"{int(digits[0]) + frame:0{len(digits[0])}}", stem) + kind
     whole = bpy.path.abspath(path, library=clip.library)
     return (whole if clip.library else path, "") if os.path.isfile(whole) else None
 
@@ -76,8 +77,8 @@ def _name_clip(clip: Any, scene: bpy.types.Scene) -> Source | None:
 def _name_frame(image: Any, user: Any, scene: bpy.types.Scene) -> Source:
     """How a picture is remembered that is shown in a scene's current frame, which counts for sequences."""
     since, count = scene.frame_current - user.frame_start, max(user.frame_duration, 1)
-    user.frame_current = user.frame_offset + 1 + (
-        since % count if user.use_cyclic else min(max(since, 0), count - 1))  # as Blender counts; it is late at times
+    shown = user.frame_offset + 1 + (since % count if user.use_cyclic else min(max(since, 0), count - 1))
+    user.frame_current = min(shown, 2**31 - 1)  # as Blender counts, which is late at times
     return name_source(image, user)
 
 
@@ -92,8 +93,12 @@ def take_camera(photo: Any, path: Path, scene: bpy.types.Scene) -> cameras.Camer
         raise errors.NearError("{camera} takes no photos: its lens is neither a perspective nor an orthographic one.",
                                "Change its lens type, or choose the photo's view.", camera=ob.name)
     size, matrix, behind = images.read_size(path), np.array(ob.matrix_world), _find_behind(ob, photo, scene)
-    return convert_camera(ob.data, matrix, *size) if behind is None else _look_through(
-        ob.data, matrix, size, images.read_turn(path)[0], behind, scene)
+    try:
+        return convert_camera(ob.data, matrix, *size) if behind is None else _look_through(
+            ob.data, matrix, size, images.read_turn(path)[0], behind, scene)
+    except (ValueError, ArithmeticError) as error:
+        raise errors.NearError("{what} has a number that is endless, out of range, or none.",
+                               "Check its values, and the drivers that they come from.", what=ob.name) from error
 
 
 def is_mirrored(photo: Any, path: Path) -> bool:
@@ -159,7 +164,7 @@ def _shows(image: Any, photo: Any, frame: str = "") -> bool:
     files = [os.path.normpath(bpy.path.abspath(frame or image.filepath, library=image.library)),
              os.path.normpath(bpy.path.abspath(photo.path))]
     if not frame and image.source == "SEQUENCE":
-        files = [re.sub(r"\d+(?=\D*$)", "", os.path.splitext(file)[0]) for file in files]
+        files = [_NUMBER.sub("", os.path.splitext(file)[0]) for file in files]
     return files[0] == files[1]
 
 

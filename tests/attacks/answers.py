@@ -154,4 +154,4 @@ USED = {name: _mark(use) for name, use in {
     "progress": lambda event, _: f"{Message(event['phase'])}, {event['fraction']:.0%}",
     "error": lambda event, _: str(NearError(event["what"], event["fix"])),
     "missing": lambda event, _: set(event["hashes"]),
-    **dict.fromkeys(("open", "gather", "cancelled"), _use_nothing)}.items()}
+    **dict.fromkeys(("open", "prepare", "gather", "cancelled"), _use_nothing)}.items()}

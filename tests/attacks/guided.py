@@ -13,7 +13,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / ".cache" / "fuzz"
-LARGEST = 20_000  # bytes of an input
+LARGEST = 20_000  # bytes of an input, or twice the largest intact one
 
 
 def main(name: str, seconds: int, seed: int) -> None:
@@ -27,6 +27,7 @@ def main(name: str, seconds: int, seed: int) -> None:
     target, corpus = targets.TARGETS[name], FOLDER / name
     corpus.mkdir(parents=True, exist_ok=True)
     cases = [path.read_bytes() for path in (ROOT / "tests/attacks/cases").glob(f"{name}-*")]
+    largest = max(LARGEST, 2 * max(map(len, target.intact())))
     for data in [*target.intact(), *cases]:
         hunt.read(target, data, str(FOLDER))  # what is loaded at the first use does not count
         (corpus / hashlib.sha1(data).hexdigest()).write_bytes(data)
@@ -35,17 +36,17 @@ def main(name: str, seconds: int, seed: int) -> None:
         if what := hunt.read(target, data, str(FOLDER)):
             raise AssertionError(f"{name} {what}")
 
-    def change(data: bytes, largest: int, number: int) -> bytes:
+    def change(data: bytes, most: int, number: int) -> bytes:
         """As the hunt does, so that the damage reaches what lies below a right shell, or byte by byte."""
         rng = np.random.default_rng(number)
         if target.ways and rng.integers(2):
             try:
-                return target.ways[0](data, rng)[:largest]
+                return target.ways[0](data, rng)[:most]
             except Exception:  # the shell is broken already
                 pass
-        return atheris.Mutate(data, largest)
+        return atheris.Mutate(data, most)
 
-    atheris.Setup([sys.argv[0], str(corpus), f"-max_total_time={seconds}", f"-max_len={LARGEST}", f"-seed={seed}",
+    atheris.Setup([sys.argv[0], str(corpus), f"-max_total_time={seconds}", f"-max_len={largest}", f"-seed={seed}",
                    f"-artifact_prefix={FOLDER}/", "-print_final_stats=1"], take, custom_mutator=change)
     atheris.Fuzz()
 

@@ -8,6 +8,7 @@ import json
 import math
 import struct
 import tempfile
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -36,26 +37,28 @@ TREES = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, Re
 Sender = tuple[dict[str, Any], ...]  # what is kept, and the request in the end
 
 
-def pack(messages: Sender, strict: bool = False) -> bytes:
-    """A file of messages. strict: only values differ from an intact one, so that it must be drawn or refused in words;
-    of another form it may fail as a bug of ours would, which a worker tells."""
+def pack(messages: Sender) -> bytes:
+    """A file of messages, sealed: where only values are changed, it must be drawn or refused in words; of another form
+    it may fail as a bug of ours would, which a worker tells."""
     with tempfile.TemporaryDirectory() as folder:
         pipe = io.BytesIO()
         channel = protocol.Channel(io.BytesIO(), pipe, Path(folder) / "in", Path(folder) / "out")
         for message in messages:
             channel.send(message)
         channel.close()
-        return _join(strict, pipe.getvalue(), (Path(folder) / "out").read_bytes().rstrip(b"\0"))
+        return _join(True, pipe.getvalue(), (Path(folder) / "out").read_bytes().rstrip(b"\0"))
 
 
-def _join(strict: bool, frames: bytes, arrays: bytes) -> bytes:
-    return (b"V" if strict else b"F") + struct.pack("<I", len(frames)) + frames + arrays
+def _join(sealed: bool, frames: bytes, arrays: bytes) -> bytes:
+    content = struct.pack("<I", len(frames)) + frames + arrays
+    return struct.pack("<I", zlib.crc32(content) if sealed else 0) + content
 
 
 def split(data: bytes) -> tuple[bool, bytes, bytes]:
-    """Strict, the frames of the pipe and the arrays of a file."""
-    (length,) = struct.unpack_from("<I", data.ljust(5, b"\0"), 1)
-    return data[:1] == b"V", data[5:5 + length], data[5 + length:]
+    """Whether the seal of a file holds, as it does not once bytes were changed blindly; the frames of the pipe and the
+    arrays."""
+    seal, length = struct.unpack_from("<II", data.ljust(8, b"\0"))
+    return seal == zlib.crc32(data[4:]), data[8:8 + length], data[8 + length:]
 
 
 def answer(path: Path, kept: operations.Operations) -> None:
@@ -105,8 +108,8 @@ def is_long(message: dict[str, Any]) -> bool:
 
 def change_values(data: bytes, rng: np.random.Generator) -> bytes:
     """A session in which numbers, or parts of an array, are others of their kind."""
-    _, frames, arrays = split(data)
-    strict, messages, blob = True, list(_read(frames)), bytearray(arrays + bytes(-len(arrays) % 64 + 64))
+    sealed, frames, arrays = split(data)
+    messages, blob = list(_read(frames)), bytearray(arrays + bytes(-len(arrays) % 64 + 64))
     for _ in range(int(rng.integers(1, 4))):
         frame = messages[rng.integers(len(messages))]
         places = list(_find(frame["message"]))
@@ -117,11 +120,11 @@ def change_values(data: bytes, rng: np.random.Generator) -> bytes:
             _fill(blob, frame["offsets"][number], *listed[number], rng)
         elif numbers:
             node, key = numbers[rng.integers(len(numbers))]
-            strict = strict and key not in ("width", "height")  # of which cameras of one shutter have the same
+            sealed = sealed and key not in ("width", "height")  # of which cameras of one shutter have the same
             value = NUMBERS[rng.integers(len(NUMBERS))]
             whole = isinstance(node[key], int) and math.isfinite(value)
             node[key] = int(value) if whole and abs(value) < 2**60 else value if not whole else 2**40
-    return _join(strict, b"".join(map(_frame, messages)), bytes(blob))
+    return _join(sealed, b"".join(map(_frame, messages)), bytes(blob))
 
 
 def change_form(data: bytes, rng: np.random.Generator) -> bytes:

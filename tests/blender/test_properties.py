@@ -1,10 +1,17 @@
 """near_blender.properties: whatever a file holds in their place, a picture is drawn or refused in words."""
 
+import math
 import random
+from pathlib import Path
 
 import bpy
 import pytest
 import stage
+
+from near_blender.operators import scene_photos
+from near_core.errors import NearError
+from tests.blender.operators.test_photos import save_egg
+from tests.blender.operators.test_scene_photos import add_camera, add_row
 
 HOSTILE = (-1, 2**31 - 1, 99, 1e30, -1e30, float("nan"), float("inf"), "x", "", [1.0, 2.0], {"a": 1}, True)
 
@@ -56,3 +63,18 @@ def test_properties_of_other_types_and_values(ball, count):
         if kept is not None:
             bag[name] = kept
     bpy.ops.render.render()
+
+
+@pytest.mark.parametrize("place, name, value", [
+    ("behind", "rotation", math.inf), ("render", "pixel_aspect_x", math.nan), ("user", "frame_offset", 2**31 - 1)])
+def test_photos_behind_cameras_with_numbers_that_nobody_would_type(tmp_path, place, name, value):
+    ob, scene, path = add_camera("Solved", (3, -4, 2), (1, 1, 0.5)), bpy.context.scene, save_egg(tmp_path / "a1.png")
+    behind = ob.data.background_images.new()
+    behind.image = bpy.data.images.load(path)
+    behind.image.source = "SEQUENCE"
+    setattr({"behind": behind, "render": scene.render, "user": behind.image_user}[place], name, value)
+    told = add_row(bpy.data.objects.new("Owner", None), path, ob)
+    scene_photos.list_backgrounds(scene)
+    if place != "user":
+        with pytest.raises(NearError, match="Solved has a number that is endless"):
+            scene_photos.take_camera(told, Path(path), scene)

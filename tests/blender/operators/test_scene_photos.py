@@ -262,6 +262,9 @@ def test_the_frame_of_a_tracked_clip_is_offered_with_its_camera(tmp_path, uses_a
         scene.frame_set(frame)
         offered.append(scene_photos.list_backgrounds(scene))
     assert offered == [[], *([((path, ""), "Solved")] for path in files), []]
+    clip.filepath = still = save_egg(tmp_path / "still.png")  # in a folder whose name ends in a number
+    assert scene_photos.list_backgrounds(scene) == [((still, ""), "Solved")]
+    clip.filepath = files[0]
     scene.frame_set(6)
     told = add_row(bpy.data.objects.new("Owner", None), files[1], ob)
     behind.use_flip_x = True
