@@ -119,7 +119,7 @@ class OrdinaryThings:
         thin: np.ndarray | float = np.inf
         if self._unclear is not None:
             own = np.where(made["Combined"][..., 3] > LEAST, made["Depth"][..., 0], np.inf)
-            thin, others = slivers.measure_nearest(depsgraph, camera, own)
+            thin, others = slivers.find(depsgraph, camera, own)
             nearest = measure_nearest(np.concatenate([self._unclear, others]), camera)
         box = find_front(made, behind, self._measure_cell(), nearest, thin)
         if box is None:
