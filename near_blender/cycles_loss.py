@@ -5,18 +5,19 @@ from __future__ import annotations
 import os
 import re
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import bpy
 import numpy as np
 
-from . import image_files, log, scratch
+from . import image_files, log, node_trees, scratch
 from ._core import errors
 
 _NAMED = 3  # names in a sentence
-_TOKENS = {"<UDIM>": "{number}", "<UVTILE>": "u{column}_v{row}"}  # of a path, for a tile's number
+_seen: dict[str, tuple[int, int]] = {}  # files of sequences as they were last shown, as stamp_file
+_rewritten = 0  # how often one was another the next time
 
 
 def describe(scene: Any) -> str:
@@ -44,21 +45,7 @@ def _list_lost() -> list[str]:
     return [image.name for image in bpy.data.images  # without a look at its pixels, which would load them all
             if image.source in ("FILE", "MOVIE", "TILED") and image.users and not image.packed_file
             and not (image.has_data and image.source == "FILE") and not _is_unsaved(image)
-            and not all(map(os.path.isfile, _list_files(image)))]
-
-
-def _list_files(image: Any) -> Iterator[str]:
-    """Where the files of an image lie."""
-    path = bpy.path.abspath(image.filepath, library=image.library)
-    if image.source != "TILED":
-        yield path
-        return
-    for tile in image.tiles:
-        row, column = divmod(tile.number - 1001, 10)
-        named = path
-        for token, form in _TOKENS.items():
-            named = named.replace(token, form.format(number=tile.number, column=column + 1, row=row + 1))
-        yield named
+            and not all(map(os.path.isfile, image_files.list_files(image)))]
 
 
 def _is_unsaved(image: Any) -> bool:
@@ -96,18 +83,20 @@ def stamp_painted() -> list[tuple]:
         for tile in image.tiles if image.source == "TILED"]) for image in list_painted()]
 
 
-def stamp_files() -> list[tuple]:
-    """Equal while the files of images are: Cycles reads them at each F12, and artists paint in other programs."""
-    return [(image.name_full, *map(_stamp, _list_files(image))) for image in bpy.data.images
-            if image.users and image.source in ("FILE", "SEQUENCE", "MOVIE", "TILED") and not image.packed_file]
-
-
-def _stamp(path: str) -> tuple[int, int]:
-    try:
-        found = os.stat(path)
-    except (OSError, ValueError):
-        return 0, 0
-    return found.st_size, found.st_mtime_ns
+def stamp_files(now: int) -> tuple:
+    """Equal while the files of images are: Cycles reads them at each F12, and artists paint in other programs. Of
+    sequences those count that a scene's frame now shows, but that it is another frame does not."""
+    global _rewritten
+    images = [image for image in bpy.data.images if image.users and not image.packed_file
+              and image.source in ("FILE", "SEQUENCE", "MOVIE", "TILED")]
+    moving = {image for image in images if image.source == "SEQUENCE"}
+    for image, user in node_trees.list_image_users() if moving else ():
+        for path in image_files.list_files(image, user, now) if image in moving else ():
+            stamp = image_files.stamp_file(path)
+            _rewritten += _seen.get(path, stamp) != stamp
+            _seen[path] = stamp
+    stamps = [(image.name_full, *map(image_files.stamp_file, image_files.list_files(image))) for image in images]
+    return *stamps, _rewritten
 
 
 def collect_painted(images: Iterable[Any] | None = None) -> list[dict[str, Any]]:

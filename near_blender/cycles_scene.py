@@ -124,7 +124,7 @@ def _describe_settings(scene: Any, questions: str) -> str:
                 scene_properties.list_asked(scene, questions),
                 _list_looks(data.objects),
                 [_list_layers(layer.layer_collection) for layer in scene.view_layers],
-                cycles_loss.stamp_painted(), cycles_loss.stamp_files()])
+                cycles_loss.stamp_painted(), cycles_loss.stamp_files(scene.frame_current)])
 
 
 def _list_values(group: Any) -> list[Any]:

@@ -278,6 +278,9 @@ def set_up(scene: Any) -> None:
         setattr(render, name, False)
     cycles.use_auto_tile = cycles.use_adaptive_sampling = False
     cycles.time_limit, cycles.use_layer_samples = 0, "IGNORE"
+    for image, user in node_trees.list_image_users():
+        if image.source in ("SEQUENCE", "MOVIE"):  # what Cycles keeps follows frames only so
+            user.use_auto_refresh = True
     for name, value in _DENOISING.items():  # what the artist chose stays
         if hasattr(cycles, name) and not cycles.is_property_set(name):
             setattr(cycles, name, value)

@@ -33,7 +33,8 @@ class NEAR_RENDER_PT_sampling(_Followed):
         seed = layout.row(align=True)
         seed.prop(cycles, "seed")
         seed.prop(cycles, "use_animated_seed", text="", icon="TIME")
-        _show(layout, cycles, "use_light_tree", "light_sampling_threshold")
+        _show(layout, cycles, "use_light_tree")
+        _show(layout, cycles, "light_sampling_threshold", counts=not cycles.use_light_tree)
 
 
 class NEAR_RENDER_PT_light_paths(_Followed):
@@ -54,8 +55,10 @@ class NEAR_RENDER_PT_volumes(_Followed):
     bl_context = "render"
 
     def draw(self, context: bpy.types.Context) -> None:
-        scene: Any = context.scene
-        _show(_split(self.layout), scene.cycles, "volume_biased", "volume_step_rate", "volume_max_steps")
+        layout, scene = _split(self.layout), context.scene
+        cycles: Any = scene.cycles
+        _show(layout, cycles, "volume_biased")
+        _show(layout, cycles, "volume_step_rate", "volume_max_steps", counts=_takes_steps(context))
 
 
 class NEAR_RENDER_PT_subdivision(_Followed):
@@ -86,7 +89,8 @@ class NEAR_DATA_PT_beam_shape(EngineProperties):
 
     bl_label = "Beam Shape"
     bl_context = "data"
-    bl_parent_id = "DATA_PT_EEVEE_light"
+    if hasattr(bpy.types, "DATA_PT_EEVEE_light"):  # else it stands by itself
+        bl_parent_id = "DATA_PT_EEVEE_light"
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -107,10 +111,11 @@ class NEAR_DATA_PT_light_settings(EngineProperties):
 
     def draw(self, context: bpy.types.Context) -> None:
         layout, light = _split(self.layout), context.light
-        layout.prop(light, "use_shadow", text="Cast Shadow")
         own = getattr(light, "cycles", None)
+        is_portal = own is not None and light.type == "AREA" and own.is_portal
+        _show(layout, light, "use_shadow", counts=not is_portal)
         if own is not None:
-            _show(layout, own, "max_bounces", "use_multiple_importance_sampling")
+            _show(layout, own, "max_bounces", "use_multiple_importance_sampling", counts=not is_portal)
             if light.type == "AREA":
                 layout.prop(own, "is_portal", text="Portal")
 
@@ -172,7 +177,8 @@ class NEAR_MATERIAL_PT_settings(EngineProperties):
         own = getattr(material, "cycles", None)
         if own is not None:
             _show(layout, own, "emission_sampling", "use_bump_map_correction")
-            _show(layout, own, "volume_sampling", "volume_interpolation", "homogeneous_volume", "volume_step_rate")
+            _show(layout, own, "volume_sampling", "volume_interpolation", "homogeneous_volume")
+            _show(layout, own, "volume_step_rate", counts=_takes_steps(context, own))
 
 
 class NEAR_WORLD_PT_settings(_Followed):
@@ -186,8 +192,11 @@ class NEAR_WORLD_PT_settings(_Followed):
     def draw(self, context: bpy.types.Context) -> None:
         layout, world = _split(self.layout), context.world
         own: Any = world.cycles
-        _show(layout, own, "sampling_method", "sample_map_resolution", "max_bounces")
-        _show(layout, own, "volume_sampling", "volume_interpolation", "homogeneous_volume", "volume_step_size")
+        _show(layout, own, "sampling_method")
+        _show(layout, own, "sample_map_resolution", counts=own.sampling_method == "MANUAL")
+        _show(layout, own, "max_bounces", counts=own.sampling_method != "NONE")
+        _show(layout, own, "volume_sampling", "volume_interpolation", "homogeneous_volume")
+        _show(layout, own, "volume_step_size", counts=_takes_steps(context, own))
 
 
 class NEAR_WORLD_PT_visibility(_Followed):
@@ -209,9 +218,15 @@ def _split(layout: bpy.types.UILayout) -> bpy.types.UILayout:
     return layout
 
 
-def _show(layout: bpy.types.UILayout, owner: Any, *names: str) -> None:
-    """A group of properties, those of them that this Blender has."""
+def _takes_steps(context: bpy.types.Context, own: Any = None) -> bool:
+    """Whether Cycles goes through volumes in steps; through those of a material or World with Cycles' settings own."""
+    return getattr(context.scene.cycles, "volume_biased", True) and not getattr(own, "homogeneous_volume", False)
+
+
+def _show(layout: bpy.types.UILayout, owner: Any, *names: str, counts: bool = True) -> None:
+    """A group of properties, those of them that this Blender has; grey where they do not count."""
     column = layout.column(align=True)
+    column.active = counts
     for name in names:
         if hasattr(owner, name):
             column.prop(owner, name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -11,7 +12,55 @@ from typing import Any
 import bpy
 import numpy as np
 
+_TOKENS = {"<UDIM>": "{number}", "<UVTILE>": "u{column}_v{row}"}  # of a path, for a tile's number
 _END = b"\0\0\0\0IEND\xaeB`\x82"  # of a PNG
+
+
+def list_files(image: Any, user: Any = None, now: int = 0) -> Iterator[str]:
+    """Where the files of an image lie. user: bpy's ImageUser, by which one of a sequence is shown in a scene's frame
+    now; None for the one that it was opened by."""
+    path = bpy.path.abspath(image.filepath, library=image.library)
+    if image.source == "SEQUENCE" and user is not None:
+        path = name_frame(path, find_frame(user, now))
+    if image.source != "TILED":
+        yield path
+        return
+    for tile in image.tiles:
+        row, column = divmod(tile.number - 1001, 10)
+        named = path
+        for token, form in _TOKENS.items():
+            named = named.replace(token, form.format(number=tile.number, column=column + 1, row=row + 1))
+        yield named
+
+
+def find_frame(user: Any, now: int) -> int:
+    """The frame of a sequence that bpy's ImageUser shows in a scene's frame now, as Blender counts."""
+    since, count = now - user.frame_start, max(user.frame_duration, 1)
+    shown = user.frame_offset + 1 + (since % count if user.use_cyclic else min(max(since, 0), count - 1))
+    return min(shown, 2**31 - 1)
+
+
+def split_frame(path: str) -> tuple[str, str, str]:
+    """A path of a sequence: the last digits of the file's name, "" where it has none, between what is before and
+    after."""
+    stem, kind = os.path.splitext(path)
+    found = re.search(r"\d+(?=[^\d/\\]*$)", stem)
+    return (stem[:found.start()], found[0], stem[found.end():] + kind) if found else (stem, "", kind)
+
+
+def name_frame(path: str, number: int) -> str:
+    """The file of a sequence that has a number; the file itself where its name has none."""
+    before, digits, after = split_frame(path)
+    return f"{before}{max(number, 0):0{len(digits)}}{after}" if digits else path
+
+
+def stamp_file(path: str) -> tuple[int, int]:
+    """Equal while a file is: its size and when it was written, zeros where there is none."""
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):
+        return 0, 0
+    return found.st_size, found.st_mtime_ns
 
 
 def copies_tiles() -> bool:

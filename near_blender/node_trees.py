@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from typing import Any
 
 import bpy
+
+from . import image_files
 
 # what a node looks like in the editor, and what the rest of this module follows by itself
 _IGNORED = {"rna_type", "location", "location_absolute", "width", "height", "dimensions", "select", "parent", "color",
@@ -18,6 +19,7 @@ _IGNORED = {"rna_type", "location", "location_absolute", "width", "height", "dim
             "show_preview", "show_texture", "is_active_output", "warning_propagation", "color_tag", "preview", "users",
             "is_evaluated", "original", "session_uid", "id_data", "animation_data", "asset_data",
             "library_weak_reference"}
+_IMAGE_NODES = ("TEX_ENVIRONMENT", "TEX_IMAGE")
 
 
 class Unexpected(Exception):
@@ -87,23 +89,50 @@ def uses_type(tree: Any, kind: str) -> bool:
 
 def list_images(tree: Any) -> list[bpy.types.Image]:
     """The images of texture nodes that reach the output of tree, a World's or material's, its groups' too."""
-    found = (node.image for node in _list_reaching(tree) if node.type in ("TEX_ENVIRONMENT", "TEX_IMAGE"))
-    return [image for image in found if image is not None]
+    found = dict.fromkeys(node for node, _ in list_reaching(tree) if node.type in _IMAGE_NODES)
+    return [node.image for node in found if node.image is not None]
 
 
-def _list_reaching(tree: Any) -> list[Any]:
-    """The nodes from which links lead to the output that Cycles takes; all of a group's that lead to its output."""
+def list_image_users() -> list[tuple[Any, Any]]:
+    """The images that nodes for Cycles and textures show, each with bpy's ImageUser."""
+    data: Any = bpy.data
+    trees = [*data.node_groups, *(owner.node_tree for each in (data.materials, data.lights, data.worlds)
+                                  for owner in each if owner.node_tree)]
+    shown = [node for tree in trees for node in tree.nodes if node.type in _IMAGE_NODES]
+    shown += [texture for texture in data.textures if texture.type == "IMAGE"]
+    return [(each.image, each.image_user) for each in shown if each.image is not None]
+
+
+def list_reaching(tree: Any) -> list[tuple[Any, Any]]:
+    """The nodes, those of groups too, that the output that Cycles takes depends on, with each output of theirs that it
+    does. What is muted hands on."""
     output = tree.get_output_node("CYCLES")
-    waiting, reached = [] if output is None else [output], []
+    waiting: list[tuple[tuple, Any]] = [] if output is None or output.mute else [((), each) for each in output.inputs]
+    met, reached = set(), []
     while waiting:
-        node = waiting.pop()
-        if node in reached:
-            continue
-        reached.append(node)
-        waiting += [link.from_node for socket in node.inputs for link in socket.links if not link.is_muted]
-        if node.type == "GROUP" and node.node_tree:
-            waiting += [inner for inner in node.node_tree.nodes if inner.type == "GROUP_OUTPUT"]
+        around, socket = waiting.pop()
+        for node, fed in ((link.from_node, link.from_socket) for link in socket.links if not link.is_muted):
+            if (around, fed) in met:
+                continue
+            met.add((around, fed))
+            waiting += _list_inputs(around, node, fed)
+            if not node.mute:
+                reached.append((node, fed))
     return reached
+
+
+def _list_inputs(around: tuple, node: Any, output: Any) -> list[tuple[tuple, Any]]:
+    """What an output of a node depends on: inputs, each with the group nodes around it. around: those around node."""
+    if node.mute:
+        return [(around, link.from_socket) for link in node.internal_links if link.to_socket == output]
+    if node.type == "GROUP" and node.node_tree:
+        around, inputs = (*around, node), [each for inner in node.node_tree.nodes if inner.type == "GROUP_OUTPUT"
+                                           and inner.is_active_output for each in inner.inputs]
+    elif node.type == "GROUP_INPUT" and around:
+        around, inputs = around[:-1], around[-1].inputs
+    else:
+        return [(around, each) for each in node.inputs]
+    return [(around, each) for each in inputs if each.identifier == output.identifier]
 
 
 def list_trees(tree: Any) -> list[Any]:
@@ -141,7 +170,7 @@ def _describe(struct: Any, frame: int, depth: int) -> Any:
             continue
         value = getattr(struct, name, None)
         if prop.type == "POINTER":
-            values[name] = _describe_pointer(value, frame, depth)
+            values[name] = _describe_pointer(value, frame, depth, getattr(struct, "image_user", None))
         elif prop.type == "COLLECTION":
             values[name] = [_describe(item, frame, depth + 1) for item in value] if depth < 4 else None
         elif getattr(prop, "is_array", False):
@@ -151,9 +180,9 @@ def _describe(struct: Any, frame: int, depth: int) -> Any:
     return values
 
 
-def _describe_pointer(value: Any, frame: int, depth: int) -> Any:
+def _describe_pointer(value: Any, frame: int, depth: int, user: Any) -> Any:
     if isinstance(value, bpy.types.Image):
-        return [describe_image(value), frame if value.source in ("SEQUENCE", "MOVIE") else 0]
+        return [describe_image(value, user, frame), frame if value.source in ("SEQUENCE", "MOVIE") else 0]
     if isinstance(value, bpy.types.Text):
         return [value.name_full, value.as_string()]
     if isinstance(value, bpy.types.Object):
@@ -163,18 +192,14 @@ def _describe_pointer(value: Any, frame: int, depth: int) -> Any:
     return _describe(value, frame, depth + 1) if depth < 4 else None
 
 
-def describe_image(image: Any) -> str:
-    """Equal where the pixels are: where they come from and, where they were painted, they themselves."""
-    path = bpy.path.abspath(image.filepath, library=image.library)
-    try:
-        status = os.stat(path)
-        stamp = (status.st_size, status.st_mtime_ns)
-    except (OSError, ValueError):
-        stamp = (0, 0)
+def describe_image(image: Any, user: Any = None, frame: int = 0) -> str:
+    """Equal where the pixels are: where they come from and, where they were painted, they themselves. user: bpy's
+    ImageUser, by which a frame of a sequence is shown."""
+    files = [(path, *image_files.stamp_file(path)) for path in image_files.list_files(image, user, frame)]
     painted: tuple[Any, ...] = ()
     if image.is_dirty or image.source == "GENERATED":
         pixels = memoryview(bytearray(4 * len(image.pixels))).cast("f")
         image.pixels.foreach_get(pixels)
         painted = hashlib.sha256(pixels).hexdigest(), tuple(image.size)  # a look at the size opens a file
-    return repr((image.original.session_uid, path, stamp, painted, image.colorspace_settings.name, image.alpha_mode,
+    return repr((image.original.session_uid, files, painted, image.colorspace_settings.name, image.alpha_mode,
                  image.source))

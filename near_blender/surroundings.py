@@ -49,8 +49,8 @@ class OrdinaryThings:
         self._lows, self._highs = corners.min(1), corners.max(1)
         self._scene = f"{self.state.fields['scene']} {self.state.fields['layer']} {_describe_time(frame)}"
         self._solids: dict[str, Any] = {ob.name_full: ob for ob in depsgraph.objects if ob.type == "MESH"}
-        self._linked = {ob.name_full: link for ob in depsgraph.objects if ordinary.shines(ob) and (
-            link := lamps.read_linking(ob.original.light_linking.receiver_collection)) is not None}
+        self._linked = {ob.name_full: link for ob in depsgraph.objects if (link := lamps.read_linking(
+            ob.original.light_linking.receiver_collection)) is not None and ordinary.shines(ob)}
         self._cuts = ordinary.has_holdouts(depsgraph)
         self._unclear = None if self._cuts else ordinary.find_unclear(depsgraph)
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import glob
 import os
-import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -20,7 +19,7 @@ from typing import Any
 import bpy
 import numpy as np
 
-from . import client, colorspace, cycles_loss, fog, node_trees, scratch
+from . import client, colorspace, cycles_loss, fog, image_files, node_trees, scratch
 from ._core import cache, environment, errors
 
 Environment = environment.Environment
@@ -91,9 +90,9 @@ def depends_on_view(depsgraph: bpy.types.Depsgraph) -> bool:
     world, frame = _find_world(depsgraph), depsgraph.scene_eval
     if world is None or frame.render.film_transparent or not node_trees.has_tree(world):
         return False
-    seen = {"TEX_COORD": ("Window", "Camera"), "CAMERA": ("View Vector", "View Z Depth", "View Distance")}
-    return any(node.outputs[name].is_linked for tree in node_trees.list_trees(world.node_tree) for node in tree.nodes
-               for name in seen.get(node.type, ()))
+    return any(node.type == "CAMERA" or node.type == "TEX_COORD" and output.name in ("Window", "Camera")
+               or node.type == "VECT_TRANSFORM" and "CAMERA" in (node.convert_from, node.convert_to)
+               for node, output in node_trees.list_reaching(world.node_tree))
 
 
 def _find_problem(world: Any) -> str:
@@ -112,7 +111,8 @@ def _find_problem(world: Any) -> str:
 def _exists(image: Any) -> bool:
     """Whether the file of a sequence or movie, or another of its frames, is there."""
     path = Path(bpy.path.abspath(image.filepath, library=image.library))
-    frames = f"{glob.escape(re.sub(r'[0-9]+$', '', path.stem))}*{path.suffix}"
+    before, _, after = image_files.split_frame(path.name)
+    frames = f"{glob.escape(before)}*{glob.escape(after)}"
     return os.path.isfile(path) or image.source == "SEQUENCE" and any(path.parent.glob(frames))
 
 

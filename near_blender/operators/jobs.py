@@ -62,7 +62,8 @@ class Creation:
     """A job on its way and what it will be called. instead: the object whose asset is made again. source: gives the
     object whose mesh it is made from, once that is read. landing: where it goes and how large it is where no camera
     saw that, None for its own size around the 3D cursor. rest: what is made after it. series: all that it is one of.
-    scene: in which it was asked for. started: time.monotonic() seconds. chosen: as place.read_choice, at that time."""
+    scene: in which it was asked for. started: time.monotonic() seconds. chosen: as place.read_choice, while an artist
+    has chosen nothing since it was asked for."""
 
     job: worker_process.JobHandle
     name: str
@@ -173,7 +174,7 @@ def run_all(operator: bpy.types.Operator, context: bpy.types.Context, starts: Se
         raise errors.NearError("{name} is being created.", "Wait for it, or press Esc to stop it.", name=_current.name)
     if len(starts) == 1:
         _current = starts[0].begin()
-    elif not _begin_next(operator, starts, series := Series(len(starts)), Reference.to_scene(context.scene)):
+    elif not _begin_next(operator, starts, series=(series := Series(len(starts)))):
         _conclude(operator, series)
         return {"CANCELLED"}
     if not wait:
@@ -206,21 +207,22 @@ def advance(operator: bpy.types.Operator) -> bool:
     series, before = _current.series, _current
     if series is None:
         return False
-    if _begin_next(operator, before.rest, series, before.scene):
+    if _begin_next(operator, before.rest, series=series, scene=before.scene, chosen=before.chosen):
         before.end()
         return True
     _conclude(operator, series)
     return False
 
 
-def _begin_next(operator: bpy.types.Operator, starts: Sequence[Start], series: Series, scene: Reference) -> bool:
-    """Begins the first of several creations that can begin; says whether one does."""
+def _begin_next(operator: bpy.types.Operator, starts: Sequence[Start], **shared: Any) -> bool:
+    """Begins the first of several creations that can begin; says whether one does. shared: fields of all of them, with
+    the series."""
     global _current
     for number, start in enumerate(starts):
         with report_errors(operator, "WARNING", start.name):
-            _current = replace(start.begin(), rest=starts[number + 1:], series=series, scene=scene)
+            _current = replace(start.begin(), rest=starts[number + 1:], **shared)
             return True
-        series.left_out.append(start.name)
+        shared["series"].left_out.append(start.name)
     return False
 
 
@@ -254,7 +256,9 @@ def finish(operator: bpy.types.Operator, context: bpy.types.Context) -> set[str]
         with in_scene(context, creation.scene):
             chosen = read_choice(context)
             ob = _put(context, creation, asset, data, surface)
-            if chosen != creation.chosen and context.mode == "OBJECT":  # an artist has gone on with something else
+            if chosen == creation.chosen:
+                creation.chosen = read_choice(context)
+            elif context.mode == "OBJECT":  # an artist has gone on with something else
                 restore_choice(context, chosen)
         if series is not None:
             series.made.append((Reference.to_object(ob), creation.source and creation.source().ob))

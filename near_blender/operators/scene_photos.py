@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import math
 import os
-import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 import bpy
 import numpy as np
 
-from .. import payload, photo_options
+from .. import image_files, payload, photo_options
 from .._core import camera as cameras
 from .._core import errors
 from .._core import image as images
@@ -23,7 +22,6 @@ from .pictures import name_source
 
 Source = tuple[str, str]  # path and image, as photos have them
 _LENSES = ("PERSP", "ORTHO")
-_NUMBER = re.compile(r"\d+(?=[^\d/\\]*$)")  # of a frame, in a path without its ending; folders may have others
 
 
 def list_image_empties(scene: bpy.types.Scene) -> list[tuple[Source, str, bool]]:
@@ -67,18 +65,15 @@ def _find_shown(behind: Any, scene: bpy.types.Scene) -> Any:
 
 def _name_clip(clip: Any, scene: bpy.types.Scene) -> Source | None:
     """The file that a clip of pictures shows in a scene's current frame, None where it has none then."""
-    stem, kind = os.path.splitext(clip.filepath)
-    frame = scene.frame_current - clip.frame_start + clip.frame_offset
-    path = _NUMBER.sub(lambda digits: f"{int(digits[0]) + frame:0{len(digits[0])}}", stem) + kind
+    first = int(image_files.split_frame(clip.filepath)[1] or 0)
+    path = image_files.name_frame(clip.filepath, first + scene.frame_current - clip.frame_start + clip.frame_offset)
     whole = bpy.path.abspath(path, library=clip.library)
     return (whole if clip.library else path, "") if os.path.isfile(whole) else None
 
 
 def _name_frame(image: Any, user: Any, scene: bpy.types.Scene) -> Source:
     """How a picture is remembered that is shown in a scene's current frame, which counts for sequences."""
-    since, count = scene.frame_current - user.frame_start, max(user.frame_duration, 1)
-    shown = user.frame_offset + 1 + (since % count if user.use_cyclic else min(max(since, 0), count - 1))
-    user.frame_current = min(shown, 2**31 - 1)  # as Blender counts, which is late at times
+    user.frame_current = image_files.find_frame(user, scene.frame_current)  # Blender is late at times
     return name_source(image, user)
 
 
@@ -164,7 +159,7 @@ def _shows(image: Any, photo: Any, frame: str = "") -> bool:
     files = [os.path.normpath(bpy.path.abspath(frame or image.filepath, library=image.library)),
              os.path.normpath(bpy.path.abspath(photo.path))]
     if not frame and image.source == "SEQUENCE":
-        files = [_NUMBER.sub("", os.path.splitext(file)[0]) for file in files]
+        files = [image_files.split_frame(file)[0] for file in files]
     return files[0] == files[1]
 
 

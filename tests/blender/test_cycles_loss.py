@@ -1,5 +1,6 @@
 """What a written scene loses: put beside it, or told."""
 
+import os
 import sys
 import tempfile
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 import stage
 from asking import full_disk
+from PIL import Image
 
 from near_blender import client, cycles_loss, cycles_scene, log
 from near_core import errors
@@ -72,6 +74,33 @@ def test_tiles_are_seen_before_they_are_saved(scene, is_float):
     picture, warning = draw(scene)
     assert picture[6, 8, :3] == pytest.approx([0.2, 1, 0.6], abs=0.005) and warning == ""
     assert image.is_dirty and not image.packed_files and image.filepath == "", "the artist's own stays as it was"
+
+
+def save(path, color) -> None:
+    Image.new("RGB", (4, 4), color).save(path)
+
+
+def test_the_frame_of_a_sequence_is_seen_as_another_program_has_saved_it(scene, tmp_path):
+    """Other frames are no reason to hand a scene over again."""
+    for number, color in ((1, (255, 255, 0)), (2, (255, 0, 0)), (3, (0, 0, 255))):
+        save(tmp_path / f"wall{number}.png", color)
+    image = bpy.data.images.load(str(tmp_path / "wall1.png"))
+    image.source = "SEQUENCE"
+    user = next(node for node in shine(image).nodes if node.type == "TEX_IMAGE").image_user
+    user.frame_duration, user.frame_start, user.frame_offset = 2, 5, 1
+    keys = []
+
+    def look(frame) -> list[float]:
+        scene.frame_set(frame)
+        keys.append(cycles_scene.capture(bpy.context.evaluated_depsgraph_get()).fields["scene"])
+        return draw(scene)[0][6, 8, :2].round().tolist()
+
+    assert look(5) == look(5) == [1, 0] and look(6) == [0, 0] and len(set(keys)) == 1
+    for number, frame, before in ((3, 6, [0, 0]), (2, 5, [1, 0])):
+        assert look(frame) == before
+        save(tmp_path / f"wall{number}.png", (0, 255, 0))
+        os.utime(tmp_path / f"wall{number}.png", ns=(number * 10**9,) * 2)
+        assert look(frame) == [0, 1]
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux") or bpy.app.version < (4, 3), reason="limits files as Linux")

@@ -57,6 +57,48 @@ def test_a_world_that_looks_otherwise_for_each_camera_is_left_to_cycles(scene, b
     assert not counts()
 
 
+@pytest.mark.parametrize("node, output", [
+    ("TexCoord", "Window"), ("TexCoord", "Camera"), ("CameraData", "View Vector")])
+def test_what_of_a_world_does_not_reach_its_output_does_not_depend_on_the_camera(scene, ball, node, output):
+    stage.add_asset(ball)
+    tree, group = scene.world.node_tree, bpy.data.node_groups.new("Sky", "ShaderNodeTree")
+    for name in ("Used", "Unused"):
+        group.interface.new_socket(name, in_out="OUTPUT", socket_type="NodeSocketVector")
+    place, inner = group.nodes.new(f"ShaderNode{node}"), group.nodes.new("NodeGroupOutput")
+    group.links.new(place.outputs[output], inner.inputs["Unused"])
+    sky, shade = tree.nodes.new("ShaderNodeGroup"), tree.nodes.new("ShaderNodeTexGradient")
+    muted = tree.nodes.new("ShaderNodeMapping")
+    sky.node_tree = group
+    tree.links.new(shade.outputs["Color"], tree.nodes["Background"].inputs["Color"])
+    tree.links.new(sky.outputs["Used"], muted.inputs["Vector"])
+    tree.links.new(sky.outputs["Unused"], muted.inputs["Rotation"])
+    link = tree.links.new(muted.outputs[0], shade.inputs["Vector"])
+    assert counts()
+    muted.mute = True
+    assert not counts(), "a muted node hands on Vector alone"
+    tree.links.new(sky.outputs["Unused"], muted.inputs["Vector"])
+    assert counts()
+    link.is_muted = True
+    assert not counts()
+    link.is_muted, sky.mute = False, True
+    assert not counts()
+    sky.mute = False
+    assert counts()
+    other = tree.nodes.new("ShaderNodeOutputWorld")
+    other.is_active_output = True
+    assert not counts(), "another output is the one"
+
+
+@pytest.mark.parametrize("target, expected", [("CAMERA", True), ("OBJECT", False)])
+def test_a_world_by_directions_of_the_camera_depends_on_it(scene, ball, target, expected):
+    tree = scene.world.node_tree
+    place, turn = tree.nodes.new("ShaderNodeTexCoord"), tree.nodes.new("ShaderNodeVectorTransform")
+    turn.convert_from, turn.convert_to = "WORLD", target
+    tree.links.new(place.outputs["Generated"], turn.inputs[0])
+    tree.links.new(turn.outputs[0], tree.nodes["Background"].inputs["Color"])
+    assert counts() == expected
+
+
 def test_instances_by_geometry_nodes_are_drawn(scene, ball):
     stage.add_asset(ball)
     tree = bpy.data.node_groups.new("Cubes", "GeometryNodeTree")

@@ -1,6 +1,7 @@
 """Registering leaves a Blender with NeAR in it, unregistering one without a trace."""
 
 import fnmatch
+import importlib
 import re
 import tomllib
 from pathlib import Path
@@ -9,7 +10,7 @@ import bpy
 import pytest
 
 import near_blender
-from near_blender import manual, properties
+from near_blender import followed_panels, manual, properties
 from near_core import __version__
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -53,19 +54,22 @@ def test_the_panels_of_every_engine_are_shown_for_near_too():
 
 
 class NotedLayout:
-    """Takes what a panel draws, and notes the properties."""
+    """Takes what a panel draws, and notes the properties, and those that are grey."""
 
-    def __init__(self):
-        self.shown = set()
+    def __init__(self, whole=None):
+        self.shown, self.grey = (set(), set()) if whole is None else (whole.shown, whole.grey)
+        self.active = True
 
     def column(self, **_):
-        return self
+        return NotedLayout(self)
 
     row = column
 
     def prop(self, owner, name, **_):
         owner.path_resolve(name)  # raises where there is none
         self.shown.add(name)
+        if not self.active:
+            self.grey.add(name)
 
     def template_node_view(self, _tree, node, socket):
         self.shown.add(f"{node.type} {socket.name}")
@@ -73,11 +77,15 @@ class NotedLayout:
 
 def draw(name: str, **members) -> set[str]:
     """Properties that a panel shows beside these members of the context."""
+    return lay_out(name, **members).shown
+
+
+def lay_out(name: str, **members) -> NotedLayout:
     panel, layout = getattr(bpy.types, f"NEAR_{name}"), NotedLayout()
     with bpy.context.temp_override(**members):
         assert panel.poll(bpy.context)
         panel.draw(type("Drawn", (), {"layout": layout}), bpy.context)
-    return layout.shown
+    return layout
 
 
 def test_what_is_set_for_cycles_and_followed_is_within_reach():
@@ -109,6 +117,48 @@ def test_what_lamps_materials_and_objects_have_is_within_reach():
         bpy.data.meshes.new("Moving"), bpy.data.cameras.new("Moving")))
     assert draw("OBJECT_PT_motion_blur", object=mesh) == {"motion_steps", "use_deform_motion"}
     assert draw("OBJECT_PT_motion_blur", object=camera) == {"motion_steps"}
+
+
+def test_what_does_nothing_as_things_are_is_grey():
+    scene, world, area = bpy.context.scene, bpy.data.worlds.new("World"), bpy.data.lights.new("Area", "AREA")
+    scene.render.engine, material = "NEAR", bpy.data.materials.new("Skin")
+    for tree, grey in ((True, {"light_sampling_threshold"}), (False, set())):
+        scene.cycles.use_light_tree = tree
+        assert lay_out("RENDER_PT_sampling").grey == grey
+    area.cycles.is_portal = True
+    assert lay_out("DATA_PT_light_settings", light=area).grey == {
+        "use_shadow", "max_bounces", "use_multiple_importance_sampling"}
+    area.cycles.is_portal = False
+    assert not lay_out("DATA_PT_light_settings", light=area).grey
+    is_biased = hasattr(scene.cycles, "volume_biased")
+    for steps in (False, True):
+        if is_biased:
+            scene.cycles.volume_biased = steps
+        for group in (world, material):
+            if hasattr(group.cycles, "homogeneous_volume"):
+                group.cycles.homogeneous_volume = not steps
+            kind = group.bl_rna.identifier
+            grey = lay_out(f"{kind.upper()}_PT_settings", **{kind.lower(): group}).grey
+            assert any(each.startswith("volume_step") for each in grey) != steps
+    world.cycles.sampling_method = "NONE"
+    assert {"sample_map_resolution", "max_bounces"} == lay_out("WORLD_PT_settings", world=world).grey
+
+
+def test_a_blender_without_the_panel_light_has_the_shape_of_beams_by_itself(monkeypatch):
+    """As one may be that has another engine's panels only."""
+    near_blender.unregister()
+    panel, lacking = bpy.types.DATA_PT_EEVEE_light, []
+    try:
+        bpy.utils.unregister_class(panel)
+        importlib.reload(followed_panels)
+        lacking.append(hasattr(followed_panels.NEAR_DATA_PT_beam_shape, "bl_parent_id"))
+        near_blender.register()
+        near_blender.unregister()
+    finally:
+        bpy.utils.register_class(panel)
+        importlib.reload(followed_panels)
+        near_blender.register()
+    assert lacking == [False] and bpy.types.NEAR_DATA_PT_beam_shape.bl_parent_id == panel.__name__
 
 
 # operators that change nothing that could be undone: files, pictures, the clipboard, preferences, or work of others

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import stage
 
-from near_blender import client, engine, surroundings
+from near_blender import client, engine, ordinary, surroundings, sync
 from near_core import cache
 from near_core.image import cryptomatte
 from near_core.scene import camera
@@ -78,6 +78,18 @@ def test_light_linking_holds_for_what_glows(scene, tmp_path):
     bpy.data.objects.remove(lit)
     unlit = stage.render(scene, tmp_path)["Combined"][ball].mean()
     assert kept < 1.1 * unlit < 0.75 * near
+
+
+def test_materials_are_looked_through_for_what_glows_only_where_light_is_linked(scene, monkeypatch):
+    asked, cube = [], (bpy.ops.mesh.primitive_cube_add(), bpy.context.object)[1]
+    monkeypatch.setattr(ordinary, "shines", lambda ob: asked.append(ob.name) or False)
+    depsgraph = bpy.context.evaluated_depsgraph_get()
+    surroundings.OrdinaryThings(depsgraph, sync.collect_assets(depsgraph))
+    assert not asked
+    cube.light_linking.receiver_collection = bpy.data.collections.new("Linked")
+    depsgraph.update()
+    surroundings.OrdinaryThings(depsgraph, sync.collect_assets(depsgraph))
+    assert asked == [cube.name]
 
 
 def test_a_probe_looks_out_of_what_an_asset_is_stuck_on(scene, tmp_path):

@@ -190,6 +190,29 @@ def test_the_mesh_of_an_asset_that_is_edited_is_not_exchanged(cube):
     assert not creation.is_held
 
 
+@pytest.mark.parametrize("goes_on", [None, 1, 2])
+def test_who_goes_on_while_one_of_several_is_made_keeps_that(meanwhile, cube, goes_on):
+    second, other = cube.copy(), bpy.data.objects.new("Other", cube.data.copy())
+    for ob in (second, other):
+        bpy.context.scene.collection.objects.link(ob)
+    second.select_set(True)
+    objects, count = bpy.context.view_layer.objects, []
+
+    def choose() -> None:
+        count.append(1)
+        if len(count) == goes_on:
+            for ob in objects:
+                ob.select_set(ob == other)
+            objects.active = other
+
+    meanwhile(choose)
+    bpy.ops.near.create_asset_from_mesh(detail="DRAFT")
+    made = {ob for ob in bpy.data.objects if ob.near.asset is not None}
+    assert len(count) == len(made) == 2
+    assert objects.active in (made if goes_on is None else {other})
+    assert set(objects.selected) == (made if goes_on is None else {other})
+
+
 @pytest.mark.parametrize("goes_on", [False, True])
 def test_who_goes_on_with_something_else_keeps_it(meanwhile, cube, goes_on):
     other = bpy.data.objects.new("Other", cube.data.copy())
