@@ -45,6 +45,7 @@ from .shape import carve_solid, extract_surface
 from .shot import ORTHOGRAPHIC, Shot
 from .skin import make_skin
 from .stack import centre_stack, find_stack, suppose_stack
+from .symmetry import MIRRORS, Movement
 from .thickness import HINTS, SYMMETRIES, TURNED
 from .tone import boost_saturation, calm_highlights, deepen_dark
 from .view import PhotoView, find_camera, look_at, make_network_image
@@ -267,14 +268,16 @@ def _reconstruct(model: NearMini, views: list[PhotoView], mesh: meshes.Mesh | No
     """The asset that photos show, without a name. mesh: its shape, where that is known. found: no camera was told."""
     if mesh is not None:  # it knows its normals
         return _apply_materials(model, views, mesh, None, seed, part(progress, 0.25, 1.0), config)
+    mirrors: Sequence[Movement] = ()
     progress("Shape", 0.0)
     if len(views) > 1:
-        shape = reconstruct_surface(model, views, part(progress, 0.0, 0.25), config)
+        shape, mirrors = reconstruct_surface(model, views, part(progress, 0.0, 0.25), config)
         shape = settle_frame(shape, views) if found else shape
     else:
         deep, config = _find_solid(model, views[0], part(progress, 0.0, 0.25), config)
         shape = extract_surface(deep, views[0], config)
-    made = _apply_materials(model, views, shape, config.normal_error_rms, seed, part(progress, 0.25, 1.0), config)
+    made = _apply_materials(model, views, shape, config.normal_error_rms, seed, part(progress, 0.25, 1.0), config,
+                            mirrors)
     if len(views) > 1:  # a shape of several photos knows its normals better than each
         return made
     return replace(made, surfels=blend_normals(made.surfels, views[0], config.normal_blend))
@@ -294,9 +297,10 @@ def _find_solid(model: NearMini, view: PhotoView, progress: Progress, config: Re
 
 
 def _apply_materials(model: NearMini, views: list[PhotoView], shape: meshes.Mesh, normal_error: float | None, seed: int,
-                     progress: Progress, config: ReconstructionConfig) -> NeuralAsset:
+                     progress: Progress, config: ReconstructionConfig, mirrors: Sequence[Movement] = MIRRORS
+                     ) -> NeuralAsset:
     """The asset of a shape with the materials that photos show. normal_error: of the shape's normals, as
-    widen_roughness wants it; None where they are exact."""
+    widen_roughness wants it; None where they are exact. mirrors: as fuse_photos takes them."""
     progress("Surface", 0.0)
     surfels, texels = sampling.sample_surface(shape, part(progress, 0.0, 0.4))
     # a mesh's own texture does not count, nor what it emits: the photo decides
@@ -312,7 +316,7 @@ def _apply_materials(model: NearMini, views: list[PhotoView], shape: meshes.Mesh
     slat, confidence = predict_latent(model, views, coords, normals, seed, config.flow_steps)
     progress("Material", 0.6)
     surfels = apply_materials(surfels, coords, decode(model, slat, coords), confidence)
-    surfels, texels = _take_colors(surfels, texels, views, part(progress, 0.6, 0.9), config)
+    surfels, texels = _take_colors(surfels, texels, views, mirrors, part(progress, 0.6, 0.9), config)
     if normal_error is not None:
         surfels = widen_roughness(surfels, normal_error)
     progress("Latent", 0.9)
@@ -322,16 +326,16 @@ def _apply_materials(model: NearMini, views: list[PhotoView], shape: meshes.Mesh
     return NeuralAsset(coords, material, slat, surfels, texels, model=MODEL, model_hash=model.digest)
 
 
-def _take_colors(surfels: Surfels, texels: Texels, views: list[PhotoView], progress: Progress,
-                 config: ReconstructionConfig) -> tuple[Surfels, Texels]:
-    """Surfels and their texels in the photos' colours, free of their light."""
+def _take_colors(surfels: Surfels, texels: Texels, views: list[PhotoView], mirrors: Sequence[Movement],
+                 progress: Progress, config: ReconstructionConfig) -> tuple[Surfels, Texels]:
+    """Surfels and their texels in the photos' colours, free of their light. mirrors: as fuse_photos takes them."""
     if len(views) == 1:
         surfels = blend_hidden_material(surfels, views[0], config.photo_material_weight, config.thickness in TURNED)
         surfels, texels = project_photo(surfels, texels, views[0])
         surfels, texels = deepen_dark(surfels, texels)
         return boost_saturation(surfels, config.saturation), texels
     progress("Colours", 0.0)
-    surfels, texels, said = fuse_photos(surfels, texels, views, config)
+    surfels, texels, said = fuse_photos(surfels, texels, views, mirrors, config)
     surfels, texels = deepen_dark(*calm_highlights(surfels, texels))
     surfels = boost_metallic(boost_saturation(surfels, config.saturation), config.metallic_gain)
     if config.refine:

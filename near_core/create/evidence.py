@@ -9,7 +9,7 @@ import numpy as np
 from ..asset import CELL, RESOLUTION
 from ..asset.surfels import SURFEL_RESOLUTION
 from ..directions import unit
-from ..image.filters import blur_binomial, blur_box, double, neighbourhoods
+from ..image.filters import blur_binomial, blur_box, double, local_maximum, neighbourhoods
 from ..mesh import Mesh
 from ..models.mini.layout import SIZE
 from ..models.mini.runtime import NearMini
@@ -27,10 +27,10 @@ from .view import PhotoView, compute_cell_centres, look_up, project, reach
 
 def reconstruct_surface(model: NearMini, views: list[PhotoView], progress: Progress = silent,
                         config: ReconstructionConfig = ReconstructionConfig(),
-                        fusion: FusionConfig = FusionConfig()) -> Mesh:
-    """The surface of the object in several photos with cameras, in the asset's frame. The views' fronts are aligned.
-    What is its own mirror image, plainly or by an artist's hint, is carved by those of outlines, too; by a hint, what
-    is flat, round or turned is as deep as its outlines say, and no larger than these."""
+                        fusion: FusionConfig = FusionConfig()) -> tuple[Mesh, tuple[Movement, ...]]:
+    """The surface of the object in several photos with cameras, in the asset's frame, and its mirrors. The views'
+    fronts are aligned. What is its own mirror image, plainly or by an artist's hint, is carved by those of outlines,
+    too; by a hint, what is flat, round or turned is as deep as its outlines say, and no larger than these."""
     progress("Shape", 0.0)
     logits = predict_solid(model, views)
     progress("Shape", 0.5)
@@ -55,7 +55,7 @@ def reconstruct_surface(model: NearMini, views: list[PhotoView], progress: Progr
     deep = drop_debris(np.minimum(hull, resize_grid(solid, resolution)), config.debris_share)
     mesh = extract_mesh(deep, config.smoothing, config.normal_smoothing)
     lack = np.float32(np.clip(measure_lack(mesh, views), 0, fusion.most_growth))
-    return extract_mesh(deep + lack, config.smoothing, config.normal_smoothing) if lack else mesh
+    return extract_mesh(deep + lack, config.smoothing, config.normal_smoothing) if lack else mesh, mirrors
 
 
 def measure_lack(mesh: Mesh, views: list[PhotoView]) -> float:
@@ -78,28 +78,24 @@ def doubt_beyond(solid: np.ndarray, low: np.ndarray, high: np.ndarray, fusion: F
 
 
 def tell_mirrors(views: list[PhotoView], hull: np.ndarray, config: ReconstructionConfig) -> tuple[Movement, ...]:
-    """The mirrors in which a hull (128, 128, 128) may be carved by itself, since all together they leave it as large in
-    every photo; left and right by an artist's hint. A mirror that all photos look straight at is none: of what lies
-    before and behind it outlines tell nothing."""
+    """The mirrors in which a hull (128, 128, 128) may be carved by itself, since all together they cut off nothing that
+    a photo shows but rims; left and right by an artist's hint. A mirror that all photos look straight at is none: of
+    what lies before and behind it outlines tell nothing."""
     if config.symmetry == "off":
         return ()
     hint = (LEFT_RIGHT,) if config.symmetry == "on" else ()
     whole = carve_twins(hull, hint)
+    inside = np.flatnonzero(whole > 0)
+    points = compute_cell_centres(SURFEL_RESOLUTION)[inside]
+    lines = [_Sightlines(view, points) for view in views]
 
     def is_own(mirror: Movement, found: tuple[Movement, ...]) -> bool:
-        along = [abs(float(unit(view.camera.position) @ mirror.normal)) for view in views]
-        return (min(along) < config.mirror_facing
-                and measure_mirror_gap(views, whole, carve_twins(whole, (*found, mirror))) < config.mirror_gap)
+        if min(abs(float(unit(view.camera.position) @ mirror.normal)) for view in views) >= config.mirror_facing:
+            return False
+        left = carve_twins(whole, (*found, mirror)).ravel()[inside] > 0
+        return all(line.lacks_rims_alone(left, config) for line in lines)
 
     return find_mirrors(is_own, hint)
-
-
-def measure_mirror_gap(views: list[PhotoView], hull: np.ndarray, both: np.ndarray) -> float:
-    """The largest share of a photo's object that a hull (128, 128, 128) fills, but not what is left of it where mirror
-    images carve it: next to nothing of a thing that is its own mirror image."""
-    points = compute_cell_centres(SURFEL_RESOLUTION)
-    filled = [[_Sightlines(view, points[np.flatnonzero(grid > 0)]).known for view in views] for grid in (hull, both)]
-    return max(float((before & ~after).sum() / max(before.sum(), 1)) for before, after in zip(*filled))
 
 
 def _widen_bounds(low: np.ndarray, high: np.ndarray, fusion: FusionConfig) -> tuple[np.ndarray, np.ndarray]:
@@ -201,6 +197,14 @@ class _Sightlines:
         at = ((self.uv + 1) / 2 * SIZE).astype(int)
         self.pixel = np.where(((at >= 0) & (at < SIZE)).all(1), at[:, 1] * SIZE + at[:, 0], SIZE * SIZE)
         self.known = view.mask.ravel() & (np.bincount(self.pixel, minlength=SIZE * SIZE + 1)[:-1] > 0)
+
+    def lacks_rims_alone(self, some: np.ndarray, config: ReconstructionConfig) -> bool:
+        """Whether some of the points, (P,) bool, lie behind nearly all known pixels, and the others are no part of the
+        object, however thin, but rims: few pixels beside those."""
+        filled = np.bincount(self.pixel[some], minlength=SIZE * SIZE + 1)[:-1] > 0
+        around = local_maximum(filled.reshape(SIZE, SIZE), config.mirror_rim).ravel()
+        few = (self.known & ~filled).sum() < config.mirror_gap * max(self.known.sum(), 1)
+        return bool(few and not (self.known & ~around).any())
 
     def find_deepest(self, deep: np.ndarray) -> np.ndarray:
         """(SIZE^2,) float32: the largest value (P,) behind each pixel, -inf where there is no point."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,12 +10,12 @@ import numpy as np
 from ..asset import CELL, RESOLUTION, Surfels, Texels
 from ..image import srgb_decode, srgb_encode
 from ..image.filters import double
-from ..models.mini.layout import SIZE, Layer
+from ..models.mini.layout import MATERIAL, SIZE, Layer
 from ..scene import Camera
 from .config import LightFitConfig, ReconstructionConfig
 from .hull import Silhouette
 from .irradiance import explain_colors, gather_lobes
-from .symmetry import find_mirrors, list_movements, measure_asymmetry
+from .symmetry import MIRRORS, Movement, find_mirrors, list_movements, measure_asymmetry
 from .view import PhotoView, look_up, project
 
 
@@ -31,16 +32,17 @@ def measure_front(surfels: Surfels, camera: Camera) -> np.ndarray:
     return nearest[:SIZE, :SIZE]
 
 
-def weigh_view(surfels: Surfels, view: PhotoView, config: ReconstructionConfig = ReconstructionConfig()) -> np.ndarray:
+def weigh_view(surfels: Surfels, view: PhotoView, outline: Silhouette,
+               config: ReconstructionConfig = ReconstructionConfig()) -> np.ndarray:
     """How well a photo shows surfels, (M,) float32 from 0: by the angle, the pixels on a cell, and the distance from
-    the outline, beside which a photo may show what lies behind."""
+    its outline, beside which a photo may show what lies behind."""
     shown, uv = view.shows(surfels.position)
     facing = (surfels.normal * view.camera.directions_to(surfels.position)).sum(1)
     facing = np.clip((facing - config.grazing_cosine) / (1 - config.grazing_cosine), 0, 1)
     matrix = view.camera.world_to_camera.astype(np.float32)
     away = np.maximum(surfels.position @ matrix[2, :3] + matrix[2, 3], 1e-3)
     pixels = np.float32(view.camera.intrinsics[0, 0] * CELL) / away
-    inside = Silhouette(view.photo, view.camera).measure_depth(surfels.position)
+    inside = outline.measure_depth(surfels.position)
     edge = np.clip(inside / config.edge_fade, 0.05, 1)
     return (shown * facing**2 * pixels * edge).astype(np.float32)
 
@@ -56,14 +58,15 @@ class PhotoEvidence:
 
 
 def fuse_photos(surfels: Surfels, texels: Texels, views: list[PhotoView],
-                config: ReconstructionConfig = ReconstructionConfig(), fit: LightFitConfig = LightFitConfig()
-                ) -> tuple[Surfels, Texels, PhotoEvidence]:
+                mirrors: Sequence[Movement] = MIRRORS, config: ReconstructionConfig = ReconstructionConfig(),
+                fit: LightFitConfig = LightFitConfig()) -> tuple[Surfels, Texels, PhotoEvidence]:
     """Surfels and their texels in the colours that photos show, free of the photos' light, those that none shows in the
     colours around them; and what they were made of.
 
-    views: whose fronts are those of the shape, as measure_front finds them.
+    views: whose fronts are those of the shape, as measure_front finds them. mirrors: in which photos may show it as
+    well, where it is its own image in them.
     """
-    weight, fine, looks = _gather_looks(surfels, texels, views, config)
+    weight, fine, looks = _gather_looks(surfels, texels, views, mirrors, config)
     best = weight.max(0)
     share = (weight / np.maximum(best, 1e-9)) ** config.best_view_power
     trust = weight * share
@@ -90,23 +93,44 @@ def fuse_photos(surfels: Surfels, texels: Texels, views: list[PhotoView],
     return made, replace(texels, shift=shift.astype(np.float32)), said
 
 
-def _gather_looks(surfels: Surfels, texels: Texels, views: list[PhotoView], config: ReconstructionConfig
-                  ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _gather_looks(surfels: Surfels, texels: Texels, views: list[PhotoView], mirrors: Sequence[Movement],
+                  config: ReconstructionConfig) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """How well V photos show M surfels, (V, M); what they show of K texels, (V, K, 3) linear; and what networks make of
-    the surfels, (V, M, MATERIAL). Where the surface is its own mirror image, these are followed by the same of the
-    photos in mirrors, which count less."""
-    weight = np.stack([weigh_view(surfels, view, config) for view in views])
-    fine = np.stack([_look_at_photo(view, texels.position) for view in views])
-    looks = np.stack([_look_at_layers(view, surfels) for view in views])
-    if config.symmetry != "off":
-        is_own = lambda mirror, _: measure_asymmetry(surfels, mirror) < config.mirror_lack
-        for movement in list_movements(find_mirrors(is_own))[1:]:
-            twins = movement.move_surfels(surfels)
-            own = config.mirror_share * np.stack([weigh_view(twins, view, config) for view in views])
-            weight = np.concatenate([weight, own])
-            fine = np.concatenate([fine, [_look_at_photo(view, movement.move(texels.position)) for view in views]])
-            looks = np.concatenate([looks, [_look_at_layers(view, twins) for view in views]])
+    the surfels, (V, M, MATERIAL). These are followed by the same of photos in mirrors, which count less."""
+    still, outlines = Movement(), [Silhouette(view.photo, view.camera) for view in views]
+    glances = [(number, still) for number in range(len(views))]
+    glances += _choose_twins(surfels, views, outlines, mirrors, config)
+    weight = np.empty((len(glances), len(surfels)), np.float32)
+    fine = np.empty((len(glances), len(texels.position), 3), np.float32)
+    looks = np.empty((len(glances), len(surfels), MATERIAL), np.float32)
+    for row, (number, movement) in enumerate(glances):
+        view, there = views[number], movement.move_surfels(surfels)
+        weight[row] = weigh_view(there, view, outlines[number], config)
+        weight[row] *= 1 if movement == still else config.mirror_share
+        fine[row] = _look_at_photo(view, movement.move(texels.position))
+        looks[row] = _look_at_layers(view, there)
     return weight, fine, looks
+
+
+def _choose_twins(surfels: Surfels, views: list[PhotoView], outlines: list[Silhouette], mirrors: Sequence[Movement],
+                  config: ReconstructionConfig) -> list[tuple[int, Movement]]:
+    """The numbers of photos, and in which mirrors: those that show enough of the surfels better than all photos before.
+    Others would count next to nothing. Only mirrors in which the surfels are their own image."""
+    if config.symmetry == "off":
+        return []
+    own = find_mirrors(lambda mirror, _: mirror in mirrors and measure_asymmetry(surfels, mirror) < config.mirror_lack)
+    few = surfels.take(slice(None, None, config.mirror_stride))
+    weigh = lambda number, there: weigh_view(there, views[number], outlines[number], config)
+    best = np.maximum.reduce([weigh(number, few) for number in range(len(views))])
+    found = []
+    for movement in list_movements(own)[1:]:
+        twins = movement.move_surfels(few)
+        for number in range(len(views)):
+            weight = config.mirror_share * weigh(number, twins)
+            if (weight > best).mean() > config.mirror_use:
+                found.append((number, movement))
+                best = np.maximum(best, weight)
+    return found
 
 
 def even_out(looks: np.ndarray, weight: np.ndarray, config: LightFitConfig = LightFitConfig()) -> np.ndarray:

@@ -66,6 +66,18 @@ def test_what_is_as_wide_as_deep_is_so_in_every_mirror():
     assert tell_mirrors(views, cube, ReconstructionConfig()) == (TOP_BOTTOM,)
 
 
+@pytest.mark.parametrize("knob", [np.s_[62:66, 18:34, 62:66], np.s_[63:65, 18:34, 63:65]])
+def test_however_thin_it_is_what_photos_show_is_not_cut(knob):
+    """A block, four photos and a knob or a wire in front that all of them show: next to nothing of their pixels."""
+    _, hull = block_with(knob)
+    blank = np.zeros((128, 128), np.float32)
+    views = [view_of(cameras.orbit(turn, 15, 3, 20, 128, 128), blank) for turn in (50, 70, -50, -70)]
+    assert tell_mirrors(views, hull, ReconstructionConfig()) == (LEFT_RIGHT, TOP_BOTTOM)
+    short = np.full_like(hull, -4)
+    short[40:88, 33:94, 44:84] = 4  # a rim before a side, as outlines have that are a little off
+    assert FRONT_BACK in tell_mirrors(views, short, ReconstructionConfig())
+
+
 def test_a_photo_tells_nothing_of_a_mirror_that_it_looks_straight_at():
     views, hull = block_with(np.s_[50:78, 18:34, 60:68], turn=0)
     level = [view_of(cameras.orbit(0, 5, 3, 18, 128, 128), np.zeros((128, 128), np.float32))]
@@ -81,8 +93,8 @@ def test_what_a_mirror_image_would_carve_stays(model, monkeypatch):
     away = np.linalg.norm(compute_cell_centres(64), axis=1)
     likely = np.clip((0.28 - away) * 100, -8, 8).reshape((64,) * 3).astype(np.float32)
     monkeypatch.setattr(evidence, "predict_solid", lambda model, views: likely.copy())
-    for most, stays in ((ReconstructionConfig.mirror_gap, True), (np.inf, False)):
-        mesh = evidence.reconstruct_surface(model, views, config=ReconstructionConfig(mirror_gap=most))
+    for limits, stays in (({}, True), ({"mirror_gap": np.inf, "mirror_rim": 128}, False)):
+        mesh, _ = evidence.reconstruct_surface(model, views, config=ReconstructionConfig(**limits))
         assert (mesh.vertices[:, 2] > 0.35).any() == stays
 
 
@@ -97,7 +109,7 @@ def test_a_shape_grows_as_far_as_its_photos_show_it(model, monkeypatch):
     sizes = []
     for most in (0, FusionConfig.most_growth):
         monkeypatch.setattr(evidence, "measure_lack", lambda mesh, views: 2.0)
-        mesh = evidence.reconstruct_surface(model, views, fusion=FusionConfig(most_growth=most))
+        mesh, _ = evidence.reconstruct_surface(model, views, fusion=FusionConfig(most_growth=most))
         sizes.append(np.ptp(mesh.vertices, axis=0).mean() * 128)
     assert 0.3 < sizes[1] - sizes[0] < 1.2  # half a cell on each side, at most
 

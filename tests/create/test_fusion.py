@@ -5,12 +5,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from near_core.create.config import LightFitConfig
+from near_core.create import create, fusion
+from near_core.create.config import LightFitConfig, ReconstructionConfig
 from near_core.create.create import create_from_image, create_from_mesh
-from near_core.create.fusion import even_out, measure_front, spread
+from near_core.create.fusion import even_out, fuse_photos, measure_front, spread
+from near_core.create.hull import Silhouette, extract_mesh
+from near_core.create.sampling import sample_surface
 from near_core.create.shot import Shot
+from near_core.create.symmetry import FRONT_BACK, LEFT_RIGHT, MIRRORS
+from near_core.create.view import PhotoView, compute_cell_centres, look_at
 from near_core.image import srgb_decode, srgb_encode
 from near_core.scene import camera as cameras
+from tests.create import test_alignment
 from tests.create.pictures import box, photographed
 
 
@@ -43,6 +49,47 @@ def test_each_side_takes_the_colour_of_the_photo_that_sees_it(model):
         side = (made.surfels.normal[:, axis] * sign > 0.9) & (np.abs(place[:, 2]) < 0.15)
         mean = shown[side].mean(0)
         assert mean[tint > 0.3].min() > 1.5 * mean[tint < 0.3].max(), (axis, sign, mean)
+
+
+def test_photos_in_mirrors_show_what_photos_do_not(model):
+    """A ball that is its own image in 16 movements, in four photos from a little above: only below, a mirror shows
+    more than they do, and only where it is given."""
+    photos, cropped = test_alignment.photographed((0, 90, 180, 270), balls=np.array([[0.0, 0, 0, 0.3]]))
+    views = [PhotoView(look_at(model, photo, camera), camera) for photo, camera in zip(photos, cropped)]
+    away = np.linalg.norm(compute_cell_centres(128), axis=1).reshape((128,) * 3)
+    surfels, texels = sample_surface(extract_mesh((0.3 - away).astype(np.float32) * 128, (), 16))
+    for view in views:
+        front = measure_front(surfels, view.camera)
+        view.front = np.where(np.isfinite(front), front, view.front)
+    outlines, config = [Silhouette(view.photo, view.camera) for view in views], ReconstructionConfig()
+    chosen = fusion._choose_twins(surfels, views, outlines, MIRRORS, config)
+    assert 0 < len(chosen) <= len(views) and all(movement.signs[2] < 0 for _, movement in chosen)
+    assert not fusion._choose_twins(surfels, views, outlines, (LEFT_RIGHT, FRONT_BACK), config)
+    below = surfels.position[:, 2] < -0.25
+    made = {name: fuse_photos(surfels, texels, views, mirrors, replace(config, symmetry=symmetry))[0].base_color[below]
+            for name, mirrors, symmetry in (("all", MIRRORS, "auto"), ("none", (), "auto"), ("off", MIRRORS, "off"))}
+    np.testing.assert_array_equal(made["none"], made["off"])
+    assert np.abs(made["all"] - made["none"]).max() > 0.01
+
+
+def test_mirrors_that_carve_are_those_that_colour(model, monkeypatch):
+    """Two photos that look straight at the front of a box tell nothing of its back; its mesh does."""
+
+    class Asked(Exception):
+        """With the mirrors that colours are asked of."""
+
+    def ask(surfels, texels, views, mirrors, config):
+        raise Asked(mirrors)
+
+    mesh = box((0.7, 0.6, 0.5))
+    asset = replace(create_from_mesh(mesh, name="box", model=model), skin=None)
+    shots = [Shot(picture, camera=camera) for picture, camera in
+             (photographed(asset, cameras.orbit(turn, 10, 2.9, 25, 128, 128)) for turn in (-8, 8))]
+    monkeypatch.setattr(create, "fuse_photos", ask)
+    for options, known in (({}, False), ({"mesh": mesh}, True)):
+        with pytest.raises(Asked) as asked:
+            create_from_image(shots, name="box", model=model, **options)
+        assert (FRONT_BACK in asked.value.args[0]) == known and LEFT_RIGHT in asked.value.args[0]
 
 
 def test_photos_that_differ_in_exposure_agree_afterwards():
