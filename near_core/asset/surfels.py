@@ -51,12 +51,6 @@ class Surfels:
         """The same pieces seen from behind."""
         return replace(self, normal=-self.normal, shading_normal=-self.shading_normal)
 
-    def mirror(self) -> Surfels:
-        """The same pieces on the other side of the plane x = 0."""
-        over = np.float32([-1, 1, 1])
-        return replace(self, position=self.position * over, normal=self.normal * over,
-                       shading_normal=self.shading_normal * over)
-
 
 def take_rows(values: np.ndarray, index: np.ndarray | slice) -> np.ndarray:
     """values[index], index (K,) integers or a slice: numpy gathers rows by take several times as quickly."""

@@ -13,17 +13,18 @@ from ..image import srgb_decode, srgb_encode
 from ..models.mini.layout import LATENT, MATERIAL, PIXEL, Latent, MaterialColumn, Picture, Pixel
 from ..models.mini.runtime import NearMini
 from .config import ReconstructionConfig
-from .view import MIRROR, LayerView, PhotoView, look_up, project
+from .symmetry import LEFT_RIGHT, Movement
+from .view import LayerView, PhotoView, look_up, project
 
 
 def gather_pixels(view: LayerView, points: np.ndarray, normals: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """What Slat sees of points (P, 3) that face along normals (P, 3): (P, PIXEL) float32; and which are seen, (P,)."""
     pixel = np.empty((len(points), PIXEL), np.float32)
-    for mirror, material, known in ((np.ones(3, np.float32), Pixel.SEEN, Pixel.IS_SEEN),
-                                    (MIRROR, Pixel.MIRRORED, Pixel.IS_MIRRORED)):
-        shown, uv = view.shows(points * mirror)
-        towards = view.camera.directions_to(points * mirror)
-        shown &= ((normals * mirror) * towards).sum(1) > -0.1
+    for movement, material, known in ((Movement(), Pixel.SEEN, Pixel.IS_SEEN),
+                                      (LEFT_RIGHT, Pixel.MIRRORED, Pixel.IS_MIRRORED)):
+        moved = movement.move(points)
+        shown, uv = view.shows(moved)
+        shown &= (movement.move(normals) * view.camera.directions_to(moved)).sum(1) > -0.1
         if known == Pixel.IS_MIRRORED and view.config.symmetry == "off":
             shown[:] = False
         pixel[:, known] = shown[:, None]
@@ -85,7 +86,7 @@ def blend_hidden_material(surfels: Surfels, view: LayerView,
     behind = depth - view.inside(view.front[None], uv)[:, 0]
     before, far = _find_before(surfels.position, view)
     guess = view.see_through(before, np.maximum(behind, far))
-    twin, at = _visibility_of(surfels.mirror(), view)
+    twin, at = _visibility_of(LEFT_RIGHT.move_surfels(surfels), view)
     twin *= view.config.symmetry != "off"
     guess += twin[:, None] * (view.inside(view.material, at) - guess)
     if turned:

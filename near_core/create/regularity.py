@@ -10,8 +10,9 @@ from ..asset import CELL
 from ..image.filters import distances
 from .config import ReconstructionConfig
 from .revolution import find_middle, is_uneven, measure_halves, turn_outlines
+from .symmetry import LEFT_RIGHT
 from .thickness import is_slender
-from .view import MIRROR, LayerView, lift_pixels, look_up, project, reach
+from .view import LayerView, lift_pixels, look_up, project, reach
 
 
 def suppose_turned(view: LayerView, deep: np.ndarray, config: ReconstructionConfig = ReconstructionConfig()
@@ -47,7 +48,7 @@ def measure_turning(view: LayerView) -> float:
 def measure_photo_asymmetry(view: LayerView) -> float:
     """How much a photo contradicts that its object is its own mirror image in x = 0, in cells of 128^3: how far mirror
     images of what it shows lie outside of its outline, or before its front, in the mean. The front is aligned."""
-    points = lift_pixels(view, view.mask & ~view.torn) * MIRROR
+    points = LEFT_RIGHT.move(lift_pixels(view, view.mask & ~view.torn))
     if not len(points):
         return np.inf
     uv, depth = project(points, view.camera)

@@ -25,8 +25,8 @@ from ..scene import Camera
 from . import delighting
 from .config import DelightingConfig, ReconstructionConfig
 from .photo import ELEVATION, Photo
+from .symmetry import LEFT_RIGHT
 
-MIRROR = np.array([-1, 1, 1], np.float32)
 STRIDE = 3.0  # sides of the crop that a shift of 1 is at most
 
 
@@ -105,7 +105,7 @@ def describe_pose(camera: Camera) -> np.ndarray:
 def gather_grid_inputs(camera: Camera, points: np.ndarray) -> dict[str, np.ndarray]:
     """What Structure wants to know of points (P, 3) and a crop's camera: uv (2, P, 2) and depth below the frame's
     origin (2, P), of the points and their mirror images in x = 0; towards (3,), unit, from the origin to the camera."""
-    sides = [project(p, camera) for p in (points, points * MIRROR)]
+    sides = [project(p, camera) for p in (points, LEFT_RIGHT.move(points))]
     position = camera.position.astype(np.float32)
     return {"uv": np.stack([uv for uv, _ in sides]), "depth": np.stack([depth for _, depth in sides]),
             "towards": position / max(float(np.linalg.norm(position)), 1e-6)}

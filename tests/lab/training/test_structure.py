@@ -5,7 +5,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from near_core.create.view import MIRROR, compute_cell_centres, gather_grid_inputs
+from near_core.create.symmetry import LEFT_RIGHT
+from near_core.create.view import compute_cell_centres, gather_grid_inputs
 from near_core.lab.training.stages import structure
 from near_core.scene import camera as cameras
 
@@ -15,7 +16,7 @@ def test_a_mirrored_sample_is_the_mirrored_object():
     camera = cameras.orbit(30, 20, 2.5, 40, 96, 96)
     centres = compute_cell_centres(8)
     twin = cameras.orbit(-30, 20, 2.5, 40, 96, 96)
-    direct, image = gather_grid_inputs(twin, centres), gather_grid_inputs(camera, centres * MIRROR)
+    direct, image = gather_grid_inputs(twin, centres), gather_grid_inputs(camera, LEFT_RIGHT.move(centres))
     image["uv"][..., 0] *= -1
     image["towards"][0] *= -1
     for key in direct:
