@@ -274,7 +274,7 @@ class ViewportPicture:
 
     def _is_nearly_shown(self) -> bool:
         """Whether all that is new is light from around, on a view that is on the screen: then no draft comes first."""
-        return self._version == self._lit and self._shown[0] is not None and self._shown[0][1:] == self._wanted[1:]
+        return self._version == self._lit and self._shown[0] == (self._version - 1, *self._wanted[1:])
 
     def _shows_it_already(self, context: Any, depsgraph: Any) -> bool:
         """Whether the picture on the screen, or on its way there, is the one that is wanted, at its best: what changed

@@ -289,6 +289,28 @@ def test_each_window_has_the_light_of_its_own_scene(screen, scene):
     assert refinement.find_depsgraph("Other", "ViewLayer") is refinement.find_depsgraph(scene.name, "Other") is None
 
 
+def test_what_changes_just_before_light_arrives_has_a_draft_first(screen, monkeypatch):
+    asked, submit = [], client.get_worker().submit
+    monkeypatch.setattr(client.get_worker(), "submit", lambda op, *arguments, **fields: (
+        asked.append(fields["settings"].quality), submit(op, *arguments, **fields))[1])
+    bpy.ops.mesh.primitive_plane_add(size=2, location=(0, 0, -1))
+    screen.view.update(bpy.context.evaluated_depsgraph_get())
+    screen.draw()
+    end = time.monotonic() + 60 * slowness()
+    while not screen.view._refinement.is_done and time.monotonic() < end:
+        time.sleep(0.02)
+        screen.view.refine()
+        if screen.view.has_news() and not screen.view._refinement.is_done:
+            screen.draw()
+    bpy.data.objects["Asset"].location.x += 0.3
+    bpy.context.view_layer.update()
+    screen.view.update(bpy.context.evaluated_depsgraph_get())
+    asked.clear()
+    screen.draw()
+    assert screen.view._lit == screen.view._version and asked == ["draft"]
+    screen.settle()
+
+
 def count_pictures(screen, act, seconds: float) -> float:
     """Pictures a second that are shown while act() is done before every redraw."""
     count, start = len(screen.shown), time.monotonic()
