@@ -113,7 +113,8 @@ def find_points(samples: Samples, vertices: np.ndarray, faces: np.ndarray, first
         require("material", material, (len(faces),), np.int32)
     if through is not None:
         require("through", through, samples.face.shape)
-    owner, found, capacity = pages.empty(samples.face.shape, np.int32), np.zeros(1, np.int64), 2 * height * width
+    owner, found = pages.empty(samples.face.shape, np.int32), np.zeros(1, np.int64)
+    capacity = min(count, 4) * height * width  # dense skins far away have 2 to 3 a pixel; with less room all runs twice
     while True:
         pixel, row = (pages.empty((capacity,), np.int32) for _ in range(2))
         weight, depth = (pages.empty((capacity,)) for _ in range(2))

@@ -91,9 +91,11 @@ def test_pixels_may_have_more_points_than_there_is_room_for_at_first():
     vertices = (corner[:, None] + rng.uniform(-0.02, 0.02, (20000, 3, 3))).reshape(-1, 3).astype(np.float32)
     faces = np.arange(60000, dtype=np.int32).reshape(-1, 3)
     uv = rng.uniform(size=(60000, 2)).astype(np.float32)
-    samples = covered(vertices, faces)
+    offsets = rng.uniform(-0.5, 0.5, (12, 2)).astype(np.float32)
+    samples = triangles.Samples.empty(10, 8, offsets)
+    triangles.cover(samples, vertices, faces, 0, POSE, INTRINSICS)
     made = triangles.find_points(samples, vertices, faces, 0, POSE, INTRINSICS, eye=EYE, pixel_size=1 / 12, uv=uv)
-    assert len(made) > 2 * 80 and np.isclose(made.weight.sum() * 4, (samples.face >= 0).sum())
+    assert len(made) > 4 * 80 and np.isclose(made.weight.sum() * 12, (samples.face >= 0).sum())
     assert made.owner.max() == len(made) - 1
 
 
