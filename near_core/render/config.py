@@ -70,7 +70,8 @@ class SplattingConfig:
     skin_alike: float = 4.0  # pixels that a point may lie from another that speaks for it
     skin_cell: float = 0.3  # pixels: where a cell of level 0 is wider, a skin is drawn instead of surfels
     skin_level: int = 2  # the coarsest level at which a skin takes its place: in a crowd surfels alone are quicker
-    skin_coarser: float = 0.5  # levels by which light on skins is coarser: shadows' edges their points find themselves
+    skin_surfels: float = 1.3e5  # of small skins in a picture, by which light on these gets coarser together
+    skin_coarser: float = 0.5  # levels by which it does at most
     skin_before: float = 8.0  # cells that surfels may lie before a skin that fades into them and are still behind it
 
     def samples(self, quality: str) -> int:

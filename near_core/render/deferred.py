@@ -22,7 +22,7 @@ from . import passes, strips
 from .config import SplattingConfig
 from .moments import Blur, KnownPicture, Moment, Picture
 from .parallel import parallel_map
-from .sight import SeenInstance
+from .sight import SeenInstance, limit_surfels
 from .skin import PreparedSkin
 from .strips import PlacedSkin
 
@@ -58,12 +58,12 @@ def add_skins(seen: Sequence[SeenInstance], quality: str, config: SplattingConfi
               ) -> list[SeenInstance]:
     """The same with those that skins show, once each, lit at the level whose cells are small enough for light. On its
     way a skin first fades in before its surfels; then these, whose edges alone are seen beside it, fade away."""
-    made, skinned = [], set()
+    made, skinned, coarser = [], set(), _find_coarseness(seen, quality, config)
     for each in seen:
         nearness = measure_nearness(each, quality, config)
         if nearness > 0 and each.number not in skinned:
             skinned.add(each.number)
-            level = int(np.clip(np.floor(each.exact + config.skin_coarser), 0, LEVELS - 1))
+            level = int(np.clip(np.floor(each.exact + coarser), 0, LEVELS - 1))
             made.append(replace(each, level=level, share=1.0, skin=min(2 * nearness, 1)))
         if nearness <= 0.5:
             made.append(each)
@@ -71,6 +71,15 @@ def add_skins(seen: Sequence[SeenInstance], quality: str, config: SplattingConfi
             through = 1 - config.opacity * (2 - 2 * nearness)
             made.append(replace(each, share=each.share * np.log(through) / np.log(1 - config.opacity)))
     return made
+
+
+def _find_coarseness(seen: Sequence[SeenInstance], quality: str, config: SplattingConfig) -> float:
+    """By how many levels light on skins is coarser, where small ones are so many that it takes long."""
+    small = {each.number: each for each in seen if each.exact > 0 and measure_nearness(each, quality, config) > 0}
+    pixels = np.array([each.pixels for each in small.values()])
+    voxels = np.array([len(each.instance.asset.coords) for each in small.values()])
+    wide = limit_surfels(pixels, voxels, config.final_cell, config.skin_surfels)
+    return float(min(np.log2(wide / config.final_cell), config.skin_coarser))
 
 
 def draw(instances: Sequence[SkinnedInstance], camera: Camera, channels: int, settings: Settings,

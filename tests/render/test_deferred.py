@@ -77,16 +77,21 @@ def test_a_skin_takes_its_light_from_the_level_that_surfels_would_have_and_fades
     assert [(each.level, each.share, each.skin) for each in kept] == [(0, 1.0, 1.0)]
     small = [replace(each, exact=1.3) for each in levels]
     assert [(each.level, each.share) for each in deferred.add_skins(small, "final")] == [(1, 1.0)]
-    almost = [replace(each, exact=0.6) for each in levels]  # cells of less than a pixel
-    assert [each.level for each in deferred.add_skins(almost, "final")] == [1]
+    almost = replace(levels[0], exact=0.6, pixels=0.8)
+    several, crowd = ([replace(almost, number=number) for number in range(count)] for count in (2, 60))
+    assert {each.level for each in deferred.add_skins(several, "final")} == {0}, "alone it loses nothing"
+    lit = SplattingConfig(skin_surfels=10 * 3.5 * len(asset.coords))
+    assert {each.level for each in deferred.add_skins(crowd, "final", lit)} == {1}
+    assert {each.level for each in deferred.add_skins(several + [replace(levels[0], number=n) for n in range(2, 42)],
+                                                      "final", lit)} == {0}, "who is near does not count"
     assert deferred.add_skins(levels, "draft") == levels
     far = [replace(each, pixels=0.3) for each in levels]
     assert deferred.add_skins(far, "final") == far
     sizes = np.geomspace(0.28, 0.4, 40)
     way = [deferred.measure_nearness(replace(levels[0], pixels=size), "final") for size in sizes]
     assert way[0] == 0 and way[-1] == 1 and 0 <= np.diff(way).min() and np.diff(way).max() < 0.12
-    crowd = [deferred.measure_nearness(replace(levels[0], exact=exact), "final") for exact in (2.6, 2.85, 3.0)]
-    assert crowd[0] == 1 and 0 < crowd[1] < 1 and crowd[2] == 0
+    coarse = [deferred.measure_nearness(replace(levels[0], exact=exact), "final") for exact in (2.6, 2.85, 3.0)]
+    assert coarse[0] == 1 and 0 < coarse[1] < 1 and coarse[2] == 0
 
 
 def test_a_skin_fades_into_surfels_without_a_pop(asset):
