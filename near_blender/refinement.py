@@ -2,28 +2,46 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import bpy
 
-from . import surroundings, sync, translations, worker_process
+from . import arrival, surroundings, sync, translations, worker_process
 from ._core import errors, scene
+
+
+@dataclass(frozen=True)
+class FoundLight:
+    """What stands around assets. probes: by an object's name, hash and what sends it. occluders: what casts the lamps'
+    shadows on the assets."""
+
+    probes: dict[str, tuple[str, Callable[[], dict]]] = field(default_factory=dict)
+    occluders: scene.Occluders | None = None
+
+    def shine_on(self, assets: sync.VisibleAssets) -> sync.VisibleAssets:
+        """The same assets in this light alone."""
+        instances = [each if number in assets.held else each | {"probe": self.probes.get(each["name"], (None,))[0]}
+                     for number, each in enumerate(assets.instances)]
+        return replace(assets, instances=instances, needs=assets.needs | dict(self.probes.values()))
 
 
 class Refinement:
     """What one viewport knows of the light around its assets. Runs in the main thread and waits for nothing.
 
-    occluders: what casts the lamps' shadows on the assets. message: why there is no such light, for the artist.
+    light: the newest. ready: the newest that the worker has drawn a draft in. message: why there is no such light, for
+    the artist.
     """
 
     def __init__(self) -> None:
-        self.occluders: scene.Occluders | None = None
+        self.light = self.ready = FoundLight()
         self.message = ""
         self._around: surroundings.OrdinaryThings | None = None
         self._assets: sync.VisibleAssets | None = None
         self._jobs: list[worker_process.JobHandle | None] = []
-        self._kept: dict[str, tuple[str, Callable[[], dict]]] = {}  # by an object's name: its probe
+        self._draft: tuple[arrival.Arrival, FoundLight] | None = None
 
     def start(self, depsgraph: bpy.types.Depsgraph, assets: sync.VisibleAssets, shadows: bool) -> None:
         """Asks for what is not known yet. Not from within drawing: the scene may have to be written."""
@@ -44,8 +62,25 @@ class Refinement:
         """Whether the answer has come."""
         return self.is_busy and all(job is None or job.done for job in self._jobs)
 
+    @property
+    def wants_draft(self) -> bool:
+        """Whether a draft in the newest light was neither drawn nor asked for."""
+        return self.light is not self.ready and self._draft is None
+
+    def foresee(self, draft: arrival.Arrival) -> None:
+        """Takes note of a draft in the newest light that is on its way."""
+        self._draft = draft, self.light
+
+    def _collect_draft(self) -> None:
+        if self._draft is not None and self._draft[0].done:
+            (draft, light), self._draft = self._draft, None
+            with contextlib.suppress(errors.Cancelled):  # a change came first
+                draft.take()
+                self.ready = light
+
     def collect(self) -> bool:
         """Takes the answer where it has come; says whether there is new light."""
+        self._collect_draft()
         if not self.is_done:
             return False
         around, self._around = self._around, None
@@ -58,18 +93,10 @@ class Refinement:
         except errors.NearError as error:
             self.message = translations.explain(error)
             return False
-        self.occluders = around.occluders
         # by names: undo may have exchanged the objects meanwhile
-        self._kept = {each["name"]: (each["probe"], self._assets.needs[each["probe"]])
-                      for each in self._assets.instances if each.get("probe")}
+        self.light = FoundLight({each["name"]: (each["probe"], self._assets.needs[each["probe"]])
+                                 for each in self._assets.instances if each.get("probe")}, around.occluders)
         return True
-
-    def carry_over(self, assets: sync.VisibleAssets) -> None:
-        """Lights assets that were read anew by the probes known so far."""
-        for number, each in enumerate(assets.instances):
-            if each["name"] in self._kept and number not in assets.held:
-                each["probe"], need = self._kept[each["name"]]
-                assets.needs[each["probe"]] = need
 
 
 def find_depsgraph(scene: str, layer: str) -> Any:

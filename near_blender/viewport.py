@@ -86,7 +86,6 @@ class ViewportPicture:
         try:
             self._assets = sync.collect_assets(depsgraph, space)
             self._lamps = lamps.collect_lamps(depsgraph)
-            self._refinement.carry_over(self._assets)
             self._surfaces.drop_changed(depsgraph)
             self._surfaces.read(depsgraph, space)
             self._read_light(depsgraph)
@@ -127,7 +126,6 @@ class ViewportPicture:
         if self._refinement.collect():
             self._version += 1
             self._refined = self._lit = self._version
-            self._refinement.carry_over(self._assets or sync.VisibleAssets())
         self._is_among = self._has_draft(depsgraph)
         self._collect()
         self._ask(context, depsgraph)
@@ -262,15 +260,17 @@ class ViewportPicture:
         else:
             self._rate = float(depsgraph.scene.near.viewport_rate)
             scale, coarseness = self._pace.plan(depsgraph.scene.near.viewport_scale / 100)
-        self._summary, self._job = self._submit(context, depsgraph, scale, coarseness)
+        light = self._refinement.light if scale == 1 else self._refinement.ready
+        self._summary, self._job = self._submit(context, depsgraph, scale, coarseness, light)
         self._asked = (wanted, scale)
 
     def _foresee(self, context: Any, depsgraph: Any) -> None:
         """Where light from around is new, has the worker draw the draft that the next change will begin with: nobody
-        looks at it, but the next one finds its light ready."""
-        if self._lit == self._version:
-            self._lit = -1
-            self._submit(context, depsgraph, *self._pace.plan(depsgraph.scene.near.viewport_scale / 100))
+        looks at it, but the next one finds its light ready. Until then drafts have the light of before: what somebody
+        does is answered at once."""
+        if self._refinement.wants_draft:
+            plan = self._pace.plan(depsgraph.scene.near.viewport_scale / 100)
+            self._refinement.foresee(self._submit(context, depsgraph, *plan, self._refinement.light)[1])
 
     def _is_nearly_shown(self) -> bool:
         """Whether all that is new is light from around, on a view that is on the screen: then no draft comes first."""
@@ -282,7 +282,8 @@ class ViewportPicture:
         (view, scale), summary = (self._shown, self._kept) if self._job is None else (self._asked, self._summary)
         if summary is None or scale < 1 or view is None or view[1:] != self._wanted[1:]:
             return False
-        if sync.summarize(*self._describe(depsgraph, border.find_camera(context, depsgraph))) != summary:
+        through = border.find_camera(context, depsgraph)
+        if sync.summarize(*self._describe(depsgraph, through, self._refinement.light)) != summary:
             return False
         if self._job is None:
             self._shown = (self._wanted, 1.0)
@@ -290,22 +291,24 @@ class ViewportPicture:
             self._asked = (self._wanted, 1.0)
         return True
 
-    def _describe(self, depsgraph: Any, through: Any) -> tuple[scene.Settings, dict[str, Any]]:
+    def _describe(self, depsgraph: Any, through: Any, light: refinement.FoundLight
+                  ) -> tuple[scene.Settings, dict[str, Any]]:
         """The picture that is wanted at its best, but its camera; film: what its light is then multiplied by. through:
         the camera object, evaluated, whose view it is: its lens blurs pictures of assets alone, as a draft of ordinary
-        objects is sharp."""
+        objects is sharp. light: from around."""
         frame, alone = depsgraph.scene_eval, not self._has_draft(depsgraph)
-        settings, request = sync.make_request(frame, self._assets, self._light,
+        settings, request = sync.make_request(frame, light.shine_on(self._assets), self._light,
                                               ("Combined",) if alone else ("Combined", "Depth"),
                                               alone and not frame.render.film_transparent, self._lamps,
-                                              None if alone else self._refinement.occluders)
+                                              None if alone else light.occluders)
         if alone and through is not None and through.type == "CAMERA":
             request["lens"] = exposure.read_lens(through)
         return settings, request | {"film": sync.find_exposure(frame)}
 
-    def _submit(self, context: Any, depsgraph: Any, scale: float, coarseness: float) -> tuple[Any, arrival.Arrival]:
+    def _submit(self, context: Any, depsgraph: Any, scale: float, coarseness: float, light: refinement.FoundLight
+                ) -> tuple[Any, arrival.Arrival]:
         """Asks for what is wanted; what sync.summarize makes of it, None of drafts, and the picture on its way."""
-        settings, request = self._describe(depsgraph, border.find_camera(context, depsgraph))
+        settings, request = self._describe(depsgraph, border.find_camera(context, depsgraph), light)
         summary, film = sync.summarize(settings, request) if scale == 1 else None, request.pop("film")
         if scale < 1:
             settings = replace(settings, quality="draft", coarseness=coarseness)

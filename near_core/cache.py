@@ -34,7 +34,9 @@ class RecentResults(Generic[Result]):
         self._kept: set[Hashable] = set()  # these, and what is held; and what they measure
         self._kept_size = 0.0
         self._page: Hashable = None
-        self._pages: dict[Hashable, frozenset[Hashable]] = {}  # what the last picture of each kind asked for
+        self._is_whole = False  # whether that picture came to its end
+        # by kind and whether it came to its end: what the last such picture asked for
+        self._pages: dict[tuple[Hashable, bool], frozenset[Hashable]] = {}
         self._lock = Lock()
 
     def __len__(self) -> int:
@@ -83,15 +85,23 @@ class RecentResults(Generic[Result]):
 
     def begin(self, kind: Hashable = None) -> None:
         """Begins a picture of some kind. What the last one of each kind asked for is kept, if it asked for anything,
-        and what this one asks for; the capacity is what anything older has beside that."""
+        what one that was broken off after the last whole one did, and what this one asks for; the capacity is what
+        anything older has beside that."""
         with self._lock:
             if self._used:
-                self._pages[self._page] = frozenset(self._used)
+                if self._is_whole:
+                    self._pages.pop((self._page, False), None)
+                self._pages[self._page, self._is_whole] = frozenset(self._used)
             self._held, self._used, self._page = frozenset().union(*self._pages.values()), set(), kind
+            self._is_whole = False
             self._count_kept()
             for key in [key for key in self._results if key in self._kept]:
                 self._results.move_to_end(key)  # what may go is found first
             self._shrink()
+
+    def end(self) -> None:
+        """The picture that was begun is whole."""
+        self._is_whole = True
 
     def use(self, keys: Iterable[Hashable]) -> None:
         """The results of these keys, as far as they are kept, count as used now."""

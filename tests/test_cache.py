@@ -130,3 +130,21 @@ def test_what_the_last_picture_asked_for_stays_beside_a_little_that_is_older():
     for key in range(100, 103):
         cache.put(key, key)
     assert all(key in cache for key in (*range(80, 84), 90)) and 99 not in cache, "what is used counts as asked for"
+
+
+def test_a_picture_that_was_broken_off_pushes_the_one_before_it_out_of_nothing():
+    cache = RecentResults(0)
+    for keys, is_whole in ((range(0, 4), True), (range(10, 14), False), (range(20, 24), False)):
+        cache.begin()
+        for key in keys:
+            cache.get_or(key, lambda key=key: key)
+        if is_whole:
+            cache.end()
+    cache.begin()
+    assert all(key in cache for key in (*range(0, 4), *range(20, 24))) and 13 not in cache
+    cache.put(30, 30)
+    cache.end()
+    cache.begin()
+    cache.begin()
+    cache.put(40, 40)
+    assert 30 in cache and not any(key in cache for key in (*range(0, 4), *range(20, 24)))

@@ -116,6 +116,11 @@ class InstanceLights:
         map and many probes, would be prepared anew for each."""
         self._lights.begin(kind)
 
+    def end(self) -> None:
+        """The picture is whole: until then, what the one before it needed stays, for this one may be broken off."""
+        for kept in (self._lights, *self.posed):
+            kept.end()
+
     def prepare(self, environment: Environment) -> PreparedLight:
         """An environment made ready."""
         return self._lights.get_or(environment.hash, lambda: self._tokenize(
@@ -208,6 +213,7 @@ class InstanceLights:
 
     def _shine(self, seen: SeenInstance, around: Lighting, suns: bool, threads: int, progress: Progress
                ) -> AssetInLight:
+        progress("Light transport", 0.0)  # each step may take long, and who asked for another picture waits
         prepared, instance, matrix = self._assets.prepare(seen, threads), seen.instance, seen.matrix
         world, suns_of_world = self._take_suns(around.world, instance)
         (probe, bulbs), taken = self._take_bulbs(world, instance, around)
@@ -216,11 +222,12 @@ class InstanceLights:
         shining = [lamp for i, lamp in enumerate(around.lamps) if i not in instance.unlit_by] + suns_of_world + bulbs
         shining, far = _lamps.choose(shining, matrix, self._config)
         (light, lights), rotation = self._find_light(around.world, world, probe, seen, far), polar_rotation(matrix)
+        progress("Light transport", 0.3)
         which = instance.asset.hash, seen.level, instance.look.material, around.bounces
         key = *_name_light(which, light, rotation, suns), light.near and (probe and probe.hash, matrix.tobytes())
         illumination = self._illuminations.get_or(key, lambda: transport.illuminate(
             prepared.transport, light, rotation, matrix, suns=suns, bounces=around.bounces, threads=threads,
-            progress=progress))
+            progress=part(progress, 0.3, 0.6)))
         if not shining and prepared.transport.surfels.emission is None:
             return AssetInLight(prepared, light, illumination, None, rotation, Surroundings(),
                                 (key, light.environment.strength, matrix.tobytes(), None),
@@ -233,6 +240,7 @@ class InstanceLights:
             keys: list[Hashable] = []
 
             def recall(lamp: Lamp, side: int, make: Callable[[], LampReach]) -> LampReach:
+                progress("Light transport", 0.6)
                 keys.append((*place, lamp.key, side, surroundings.describe(lamp)))
                 return self._reaches.get_or(keys[-1], make)
             return lamplight.illuminate(prepared.transport, shining, matrix, rotation, surroundings, self._config,

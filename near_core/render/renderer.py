@@ -96,6 +96,7 @@ class Renderer:
             seen = self._lights.look_around(seen, around, settings.threads, part(progress, 0.2, 0.3))
         lit = self._illuminate_all(seen, camera, around, settings, part(progress, 0.3, 0.5))
         picture = self._draw(lit, camera, light, settings, part(progress, 0.5, 1.0), blur)
+        self._lights.end()
         progress("Done", 1.0)
         return picture
 

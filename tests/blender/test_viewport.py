@@ -236,10 +236,18 @@ def find_middle(screen) -> np.ndarray:
     return screen.shown[-1][rows // 2, columns // 2]
 
 
-def test_light_from_around_comes_at_rest(screen, scene, monkeypatch):
-    qualities, submit = [], client.get_worker().submit
-    monkeypatch.setattr(client.get_worker(), "submit", lambda op, *arguments, **fields: (
-        qualities.append(fields["settings"].quality), submit(op, *arguments, **fields))[1])
+@pytest.fixture
+def asked(monkeypatch):
+    """Quality and probe of each picture that the worker is asked for."""
+    asked, submit = [], client.get_worker().submit
+    monkeypatch.setattr(client.get_worker(), "submit", lambda op, *arguments, **fields: (asked.append((
+        fields["settings"].quality, fields["instances"][0]["probe"])), submit(op, *arguments, **fields))[1])
+    return asked
+
+
+@pytest.fixture
+def card(scene):
+    """A glowing card before the ball, which nothing else lights."""
     stage.set_color(scene.world, (0, 0, 0))
     bpy.ops.mesh.primitive_plane_add(size=2, location=(0, -2, 0), rotation=(math.pi / 2, 0, 0))
     card = bpy.context.object
@@ -248,26 +256,50 @@ def test_light_from_around_comes_at_rest(screen, scene, monkeypatch):
     principled = card.data.materials[0].node_tree.nodes["Principled BSDF"]
     principled.inputs["Emission Color"].default_value = 1, 1, 1, 1
     principled.inputs["Emission Strength"].default_value = 5
-    screen.view.update(bpy.context.evaluated_depsgraph_get())
-    end, dark = time.monotonic() + 60 * slowness(), None
+    return card
+
+
+def rest(screen, until=lambda: False) -> None:
+    """Draws and asks for light as the timer does, until nothing more is coming."""
+    end = time.monotonic() + 60 * slowness()
     screen.draw()
-    while screen.view.is_busy() and time.monotonic() < end:
+    while screen.view.is_busy() and not until() and time.monotonic() < end:
         time.sleep(0.02)
         screen.view.refine()
-        if screen.view._refinement.is_busy and dark is None:
-            dark = find_middle(screen)
-            asked = len(screen.shown)
         if screen.view.has_news():
             screen.draw()
-    assert not screen.view.is_busy() and screen.engine.message == ""
+    assert until() or not screen.view.is_busy()
+
+
+def test_light_from_around_comes_at_rest(screen, card, asked):
+    screen.view.update(bpy.context.evaluated_depsgraph_get())
+    rest(screen, lambda: screen.view._refinement.is_busy)
+    dark, count = find_middle(screen), len(screen.shown)
+    rest(screen)
+    assert screen.engine.message == ""
     assert dark[3] > 0.9 and dark[0] < 0.01 and screen.shown[-1][40, 60, 0] > 0.1
-    assert all(each.shape[1] == 120 for each in screen.shown[asked:]), "no draft of what is nearly on the screen"
-    assert qualities[-2:] == ["final", "draft"], "what the next change begins with finds its light ready"
+    assert all(each.shape[1] == 120 for each in screen.shown[count:]), "no draft of what is nearly on the screen"
+    assert [quality for quality, _ in asked[-2:]] == ["final", "draft"], "what the next change begins with is ready"
     assert screen.shown[-1][0, 0, 3] == 0, "the draft draws what is behind"
     card.location.z = 0.1  # what is known of the light stays until it is renewed
     bpy.context.view_layer.update()
     screen.view.update(bpy.context.evaluated_depsgraph_get())
-    assert screen.view._assets.instances[0]["probe"]
+    screen.draw()
+    assert asked[-1][1]
+
+
+def test_a_change_while_light_arrives_is_answered_in_the_light_of_before(screen, card, asked):
+    screen.view.update(bpy.context.evaluated_depsgraph_get())
+    rest(screen, lambda: asked[-1][1])
+    turn(screen.context, 5)
+    screen.draw()
+    assert asked[-1] == ("draft", None), "the worker has this light ready"
+    rest(screen, lambda: screen.view._refinement._draft)
+    assert [(quality, bool(probe)) for quality, probe in asked[-2:]] == [("final", True), ("draft", True)]
+    assert screen.view._refinement._draft[0].take()
+    turn(screen.context, 5)
+    screen.draw()
+    assert asked[-1] == asked[-2], "and now the newest"
 
 
 def test_what_takes_too_long_to_hand_over_is_told(screen, monkeypatch):
