@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import bpy
@@ -55,6 +55,7 @@ class NearRenderEngine(bpy.types.RenderEngine):
         self._view: viewport.ViewportPicture | None = None
         self._stamp = stamp.Stamp()
         self._lamps = lamps.VisibleLamps()
+        self._ahead: worker_process.JobHandle | None = None  # that makes assets ready
 
     def update_render_passes(self, frame, view_layer):
         passes.declare(self, frame, view_layer)
@@ -74,8 +75,11 @@ class NearRenderEngine(bpy.types.RenderEngine):
 
     def _render(self, depsgraph: bpy.types.Depsgraph) -> None:
         sync.find_camera(self, depsgraph)  # one that cannot be drawn is told before anything is computed
-        with exposure.in_the_middle(self, depsgraph) as middle:
-            self._render_frame(depsgraph, middle)
+        try:
+            with exposure.in_the_middle(self, depsgraph) as middle:
+                self._render_frame(depsgraph, middle)
+        finally:
+            self._stop_ahead()
 
     def _render_frame(self, depsgraph: bpy.types.Depsgraph, middle: float | None) -> None:
         """middle: of the exposure, where the picture is blurred by motion."""
@@ -175,13 +179,16 @@ class NearRenderEngine(bpy.types.RenderEngine):
         if not ordinary.counts(depsgraph):
             return None
         shadows = light.has_sun or any(lamp.shadow for lamp in self._lamps.lamps)
+        ahead = self._describe_ahead(depsgraph, assets, light)  # what is wrong with it is wrong with the picture
         try:
             self.update_stats("", say("Handing the scene over"))  # holds Blender up while it is written
             for anyway in (False, True):
                 around = surroundings.OrdinaryThings(depsgraph, assets)
                 jobs = around.ask_light(shadows)
                 asked = [job for job in jobs if job is not None]
-                self._wait_for(asked, 0.0, 0.3, [self._prepare(depsgraph, assets, light)] if asked else [])
+                if asked and ahead and self._ahead is None:
+                    self._ahead = client.get_worker().submit("prepare", "prepare", **ahead)
+                self._wait_for(asked, 0.0, 0.3)
                 if around.take_light(*jobs, anyway=anyway):
                     break
                 cycles_scene.forget()
@@ -190,12 +197,21 @@ class NearRenderEngine(bpy.types.RenderEngine):
             self._leave_out(error)
             return None
 
-    def _prepare(self, depsgraph: bpy.types.Depsgraph, assets: sync.VisibleAssets, light: world.WorldLight
-                 ) -> worker_process.JobHandle:
-        """Has the worker make assets ready, which takes about as long as light from around."""
-        settings, request = sync.make_request(depsgraph.scene_eval, assets, light, ("Combined",), False)
-        return client.get_worker().submit("prepare", "prepare", camera=sync.find_camera(self, depsgraph),
-                                          settings=settings, **request)
+    def _describe_ahead(self, depsgraph: bpy.types.Depsgraph, assets: sync.VisibleAssets, light: world.WorldLight
+                        ) -> dict[str, Any]:
+        """What has the worker make assets ready, which takes about as long as light from around. Nothing for a draft
+        with motion blur, which takes other meshes than one without. What moves into the picture is not known yet."""
+        frame = depsgraph.scene_eval
+        settings, request = sync.make_request(frame, assets, light, ("Combined",), False)
+        if settings.quality == "draft" and exposure.find_middle(frame, depsgraph.view_layer_eval) is not None:
+            return {}
+        lens = exposure.make_blur(sync.find_camera_object(self, depsgraph), None, "")
+        return {"camera": sync.find_camera(self, depsgraph), "settings": settings, **request, **lens}
+
+    def _stop_ahead(self) -> None:
+        if self._ahead is not None:
+            self._ahead.cancel()
+            self._ahead = None
 
     def _leave_out(self, error: errors.NearError) -> None:
         """Tells that the picture goes on without what is ordinary."""
@@ -224,14 +240,14 @@ class NearRenderEngine(bpy.types.RenderEngine):
                     raise errors.Cancelled
         return found
 
-    def _wait_for(self, jobs: list[worker_process.JobHandle], start: float, end: float,
-                  beside: Sequence[worker_process.JobHandle] = ()) -> list[dict[str, Any]]:
+    def _wait_for(self, jobs: list[worker_process.JobHandle], start: float, end: float) -> list[dict[str, Any]]:
         """The answers of jobs that are done side by side, between two fractions of the whole. Raises the error of the
-        first that failed. beside: jobs that nobody waits for; they are stopped with these."""
+        first that failed."""
         shown = ""
         while not all(job.wait(_CHECK_EVERY / len(jobs)) for job in jobs):
             if self._is_stopped() or any(job.failed for job in jobs):
-                for job in (*jobs, *beside):
+                self._stop_ahead()
+                for job in jobs:
                     job.cancel()
             phase = next(job.phase for job in [*jobs, jobs[0]] if not job.done or job is jobs[0])
             if phase != shown:

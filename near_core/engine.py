@@ -141,10 +141,11 @@ class Engine:
         return picture
 
     def prepare(self, instances: list[Instance], camera: Camera, settings: Settings = Settings(),
-                progress: Progress = silent) -> None:
+                progress: Progress = silent, lens: Lens | None = None) -> None:
         """Makes ready what the embedded model takes for a picture, whatever its light is; as Renderer.prepare."""
         instances, _ = self._stretch(instances, None, settings.quality == "final")
-        self._embedded.prepare([each for each in instances if not self._is_published(each)], camera, settings, progress)
+        self._embedded.prepare([each for each in instances if not self._is_published(each)], camera, settings, progress,
+                               lens)
 
     def create_from_image(self, photos: list, progress: Progress = silent, **options: Any) -> NeuralAsset:
         """An asset of the object in photos; arguments and errors as in create.create.create_from_image. The published

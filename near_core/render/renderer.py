@@ -101,11 +101,12 @@ class Renderer:
         return picture
 
     def prepare(self, instances: list[Instance], camera: Camera, settings: Settings = Settings(),
-                progress: Progress = silent) -> None:
+                progress: Progress = silent, lens: Lens | None = None) -> None:
         """Makes ready what a picture takes whatever its light is, for who has to wait for that. Raises Cancelled when
         progress does."""
         check_size(camera.width, camera.height)
-        seen = self._find_seen(instances, camera, settings, self.splatting, find_standing(instances))
+        config = self._widen(moments.plan(instances, camera, None, lens, settings, self.splatting))
+        seen = self._find_seen(instances, camera, settings, config, find_standing(instances))
         self._assets.prepare_all(seen, settings.threads, part(progress, 0.0, 0.9))
         for each in seen:
             if skin := self._assets.find_skin(each):

@@ -198,7 +198,8 @@ class Operations:
         if missing:
             return {"event": "missing", "hashes": missing}
         self._open_engine().prepare(self._place(request), require_sound(request["camera"]),
-                                    require_sound(request["settings"]), request.progress)
+                                    require_sound(request["settings"]), request.progress,
+                                    require_sound(request.fields.get("lens")))
         return {}
 
     def bake(self, request: Request) -> dict[str, Any]:

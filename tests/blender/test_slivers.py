@@ -90,9 +90,10 @@ def test_many_things_in_a_large_picture_take_little_time():
         ob.location = number % 20 / 20 - 0.5, -2, number / 400 - 0.5
         bpy.context.scene.collection.objects.link(ob)
     depsgraph, view = bpy.context.evaluated_depsgraph_get(), camera.orbit(0, 0, 4, 50, 1920, 1080)
-    start, away = time.process_time(), np.full((1080, 1920), 4, np.float32)
+    away, start = np.full((1080, 1920), 4, np.float32), time.process_time()
     nearest, left = slivers.find(depsgraph, view, away)
-    assert time.process_time() - start < 1 * slowness() and not len(left)  # 0.15 s; 3 s where each looks at all pixels
+    # 0.15 s here; 3 s where each of them looks at all pixels
+    assert time.process_time() - start < slowness(time.process_time) and not len(left)
     assert np.isfinite(nearest).sum() > 380
 
 

@@ -121,21 +121,6 @@ def test_probes_are_renewed_only_where_something_near_changed(scene, tmp_path, m
     assert asked == [1, 1]
 
 
-def test_assets_are_made_ready_while_light_from_around_is_waited_for(scene, tmp_path, monkeypatch):
-    asked, submit = [], client.get_worker().submit
-
-    def note(op, *arguments, **fields):
-        asked.append(op)
-        return submit(op, *arguments, **fields)
-
-    monkeypatch.setattr(client.get_worker(), "submit", note)
-    surroundings.forget()
-    stage.render(scene, tmp_path)
-    scene.camera.location.x += 0.1
-    stage.render(scene, tmp_path)
-    assert asked == ["prepare", "render", "render"]
-
-
 def test_light_is_there_however_little_is_kept(scene, ball, tmp_path, monkeypatch):
     stage.add_asset(ball, location=(-1.2, 0, 0))
     monkeypatch.setattr(surroundings, "_probes", cache.RecentResults(1, lambda probe: probe.nbytes))
@@ -200,6 +185,7 @@ def test_what_is_thinner_than_a_pixel_is_in_front_too(scene, tmp_path, kind):
     post.data.materials.append(material)
     if kind == "joined":
         bpy.ops.mesh.primitive_plane_add(size=20, location=(0, 0, -0.7))
+        bpy.context.object.data.materials.append(bpy.data.materials.new("Floor"))
         post.select_set(True)
         bpy.ops.object.join()
     made = stage.render(scene, tmp_path)["Combined"][..., 1]

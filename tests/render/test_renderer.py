@@ -15,7 +15,7 @@ from near_core.mesh import Material, Mesh, load
 from near_core.render import preparation, sight
 from near_core.render.config import SplattingConfig
 from near_core.render.renderer import Renderer
-from near_core.scene import PASSES, AssetLook, Environment, Instance, Lamp, Occluders, Probe, Settings
+from near_core.scene import PASSES, AssetLook, Environment, Instance, Lamp, Lens, Occluders, Probe, Settings
 from near_core.scene import camera as cameras
 from near_core.scene import environment as environments
 from near_core.scene.probe import make_empty
@@ -55,14 +55,16 @@ def sun(direction, power: float = 2000.0, height: int = 64) -> Environment:
     return Environment(sky)
 
 
-def test_what_was_made_ready_is_not_made_again(white, monkeypatch):
-    instances, made = [Instance(white, np.eye(4))], Renderer()
-    made.prepare(instances, look(), ANALYTIC)
+@pytest.mark.parametrize("x, lens", [(0.0, None), (1.6, Lens(0.3, 1.0))])  # that is only seen out of focus
+def test_what_was_made_ready_is_not_made_again(white, monkeypatch, x, lens):
+    instances, made = [Instance(white, np.eye(4) + np.eye(4, k=3) * x)], Renderer()
+    made.prepare(instances, look(), ANALYTIC, lens=lens)
     monkeypatch.setattr(preparation, "prepare_asset", None)
     monkeypatch.setattr(preparation, "PreparedSkin", None)
-    picture = made.render(instances, look(), sun((1, 0, 1)), ANALYTIC)
+    picture = made.render(instances, look(), sun((1, 0, 1)), ANALYTIC, lens=lens)["Combined"]
     monkeypatch.undo()
-    assert (picture["Combined"] == Renderer().render(instances, look(), sun((1, 0, 1)), ANALYTIC)["Combined"]).all()
+    assert picture[..., 3].any()
+    assert (picture == Renderer().render(instances, look(), sun((1, 0, 1)), ANALYTIC, lens=lens)["Combined"]).all()
 
 
 def turned(degrees: float) -> np.ndarray:
