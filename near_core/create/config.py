@@ -78,7 +78,8 @@ class ReconstructionConfig:
     mirror_error: float = 1.2  # cells of 128^3 by which a photo contradicts symmetry, at most: "regular things"
     mirror_share: float = 0.3  # of a photo's weight that it has in a mirror, where several show something symmetric
     mirror_lack: float = 0.1  # of the surface that has no mirror image in such a thing, at most
-    mirror_use: float = 0.01  # of the surface that a photo in a mirror shows better than all others, at least
+    mirror_use: float = 0.01  # of the surface that a photo in a mirror shows better than all photos, at least
+    mirror_most: int = 16  # photos in mirrors, at most
     mirror_stride: int = 8  # surfels from one to the next by which that is told
     mirror_gap: float = 0.02  # of a photo's object that a hull carved by its own mirror images may leave unfilled
     mirror_rim: int = 3  # pixels of 128 by which such a hull may stay inside the object anywhere

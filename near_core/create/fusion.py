@@ -114,8 +114,8 @@ def _gather_looks(surfels: Surfels, texels: Texels, views: list[PhotoView], mirr
 
 def _choose_twins(surfels: Surfels, views: list[PhotoView], outlines: list[Silhouette], mirrors: Sequence[Movement],
                   config: ReconstructionConfig) -> list[tuple[int, Movement]]:
-    """The numbers of photos, and in which mirrors: those that show enough of the surfels better than all photos before.
-    Others would count next to nothing. Only mirrors in which the surfels are their own image."""
+    """The numbers of photos, and in which mirrors: the few that show the most of the surfels better than all photos
+    themselves do; others would count next to nothing. Only mirrors in which the surfels are their own image."""
     if config.symmetry == "off":
         return []
     own = find_mirrors(lambda mirror, _: mirror in mirrors and measure_asymmetry(surfels, mirror) < config.mirror_lack)
@@ -126,11 +126,9 @@ def _choose_twins(surfels: Surfels, views: list[PhotoView], outlines: list[Silho
     for movement in list_movements(own)[1:]:
         twins = movement.move_surfels(few)
         for number in range(len(views)):
-            weight = config.mirror_share * weigh(number, twins)
-            if (weight > best).mean() > config.mirror_use:
-                found.append((number, movement))
-                best = np.maximum(best, weight)
-    return found
+            found.append((float((config.mirror_share * weigh(number, twins) > best).mean()), number, movement))
+    found = sorted((each for each in found if each[0] > config.mirror_use), key=lambda each: -each[0])
+    return [(number, movement) for _, number, movement in found[:config.mirror_most]]
 
 
 def even_out(looks: np.ndarray, weight: np.ndarray, config: LightFitConfig = LightFitConfig()) -> np.ndarray:
