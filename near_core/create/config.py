@@ -112,6 +112,8 @@ class ReconstructionConfig:
     broad_radius: int = 4  # cells of 64^3 from inside to outside of what is thick enough for all of that
     front_blur_radius: int = 6  # pixels of 128, twice; how smooth the step from the layers' front to the solid's is
     guessed_blur_radius: int = 30  # the same where the camera is a guess: the front is better than the solid then
+    front_calm: float = 0.02  # of a pixel's weight that the usual step has everywhere: "combs"
+    front_lag: float = 0.3  # asset units by which the solid may begin farther behind than usual: "combs"
     layers_slope: float = 0.0  # logits per body's width that the solid loses behind the layers' back and a round body
     guessed_layers_slope: float = 12.0  # the same where the camera is a guess
     thin_width: float = 0.0  # asset units; what is no wider, as bars and legs, is no deeper than a round body

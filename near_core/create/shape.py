@@ -47,9 +47,9 @@ def carve_solid(model: NearMini, view: PhotoView, progress: Progress = silent,
     progress("Shape", 0.0)
     logits = blur_binomial(predict_solid(model, [view]))
     progress("Shape", 0.6)
-    view.front = align_front(view, logits + config.logit_bias, config.front_blur_radius)
-    likely = logits + config.logit_bias - doubt_depth(view, logits, config)
-    deep = np.clip(double(likely) / config.logits_per_cell, -4, 4).ravel()
+    likely = logits + config.logit_bias
+    view.front = align_front(view, likely, config.front_blur_radius, config.front_calm, config.front_lag)
+    deep = np.clip(double(likely - doubt_depth(view, logits, config)) / config.logits_per_cell, -4, 4).ravel()
     progress("Shape", 0.7)
     cells = compute_cell_centres(SURFEL_RESOLUTION)
     depth = project(cells, view.camera)[1]
@@ -188,11 +188,27 @@ def _obliquity_of(view: LayerView) -> np.ndarray:
     return np.minimum(np.nan_to_num(np.sqrt(1 + slopes[0] ** 2 + slopes[1] ** 2), nan=1.0), 4)
 
 
-def align_front(view: LayerView, logits: np.ndarray,
-                radius: int = ReconstructionConfig.front_blur_radius) -> np.ndarray:
+def align_front(view: LayerView, logits: np.ndarray, radius: int = ReconstructionConfig.front_blur_radius,
+                calm: float = 1e-3, lag: float = np.inf) -> np.ndarray:
     """The front of a view (SIZE, SIZE) where the solid has it, by logits (64, 64, 64), with the photo's detail: the
     solid knows better how far away a part is, the photo how it is shaped. Only the difference is taken over, smoothed
-    over radius pixels, twice."""
+    over radius pixels, twice; the usual difference counts as much as a share `calm` of a pixel, so that no single one
+    decides where the solid has nothing. Where the solid begins farther behind than usual, by lag asset units or more,
+    it counts little: it lacks what the photo shows, and something else is there."""
+    known, away = _measure_away(view, logits)
+    if not known.any():
+        return view.front
+    usual = np.median(away[known])
+    trust = known / (1 + (np.maximum(away - usual, 0) / lag) ** 2) ** 2
+    total, weight = away * trust + usual * calm, trust + calm
+    for _ in range(2):
+        total, weight = blur_box(total, radius), blur_box(weight, radius)
+    return (view.front + total / weight).astype(np.float32)
+
+
+def _measure_away(view: LayerView, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Behind which pixels the solid is at all, (SIZE, SIZE) bool, and how far behind the front of a view it begins
+    there, (SIZE, SIZE), asset units, else 0; by logits (64, 64, 64)."""
     solid = np.argwhere(logits > 0)
     uv, depth = project(((solid + 0.5) / RESOLUTION - 0.5).astype(np.float32), view.camera)
     at = ((uv + 1) / 2 * SIZE).astype(int)
@@ -202,13 +218,7 @@ def align_front(view: LayerView, logits: np.ndarray,
     for y, x in np.ndindex(3, 3):  # a voxel covers more than a pixel
         np.minimum.at(nearest, (at[:, 1] + y, at[:, 0] + x), depth)
     known = view.mask & np.isfinite(nearest[1:-1, 1:-1])
-    away = np.where(known, nearest[1:-1, 1:-1] - view.front, 0)
-    if not known.any():
-        return view.front
-    total, weight = away + np.median(away[known]) * 1e-3, known + np.float32(1e-3)
-    for _ in range(2):
-        total, weight = blur_box(total, radius), blur_box(weight, radius)
-    return (view.front + total / weight).astype(np.float32)
+    return known, np.where(known, nearest[1:-1, 1:-1] - view.front, 0)
 
 
 def extract_surface(deep: np.ndarray, view: PhotoView, config: ReconstructionConfig = ReconstructionConfig()) -> Mesh:
