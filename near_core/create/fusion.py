@@ -66,14 +66,14 @@ def fuse_photos(surfels: Surfels, texels: Texels, views: list[PhotoView],
     views: whose fronts are those of the shape, as measure_front finds them. mirrors: in which photos may show it as
     well, where it is its own image in them.
     """
-    weight, fine, looks = _gather_looks(surfels, texels, views, mirrors, config)
+    weight, fine, looks, whose = _gather_looks(surfels, texels, views, mirrors, config)
     best = weight.max(0)
     share = (weight / np.maximum(best, 1e-9)) ** config.best_view_power
     trust = weight * share
     share /= np.maximum(share.sum(0), 1e-9)
     seen = np.clip(best / config.seen_weight, 0, 1)[:, None]
     coarse = np.stack([average_by(texels.surfel, color, texels.area, len(surfels)) for color in fine])
-    looks = even_out(looks, trust, fit)
+    looks = even_out(looks, trust, whose, fit)
     guess = (share[..., None] * looks).sum(0)
     guess = guess * seen + spread(surfels.position, guess, seen[:, 0]) * (1 - seen)
     prior = srgb_decode(np.clip(guess[:, :3], 0, 1))
@@ -94,9 +94,10 @@ def fuse_photos(surfels: Surfels, texels: Texels, views: list[PhotoView],
 
 
 def _gather_looks(surfels: Surfels, texels: Texels, views: list[PhotoView], mirrors: Sequence[Movement],
-                  config: ReconstructionConfig) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+                  config: ReconstructionConfig) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """How well V photos show M surfels, (V, M); what they show of K texels, (V, K, 3) linear; and what networks make of
-    the surfels, (V, M, MATERIAL). These are followed by the same of photos in mirrors, which count less."""
+    the surfels, (V, M, MATERIAL). These are followed by the same of photos in mirrors, which count less; (V,) the
+    numbers of the photos."""
     still, outlines = Movement(), [Silhouette(view.photo, view.camera) for view in views]
     glances = [(number, still) for number in range(len(views))]
     glances += _choose_twins(surfels, views, outlines, mirrors, config)
@@ -109,7 +110,7 @@ def _gather_looks(surfels: Surfels, texels: Texels, views: list[PhotoView], mirr
         weight[row] *= 1 if movement == still else config.mirror_share
         fine[row] = _look_at_photo(view, movement.move(texels.position))
         looks[row] = _look_at_layers(view, there)
-    return weight, fine, looks
+    return weight, fine, looks, np.array([number for number, _ in glances])
 
 
 def _choose_twins(surfels: Surfels, views: list[PhotoView], outlines: list[Silhouette], mirrors: Sequence[Movement],
@@ -131,13 +132,17 @@ def _choose_twins(surfels: Surfels, views: list[PhotoView], outlines: list[Silho
     return [(number, movement) for _, number, movement in found[:config.mirror_most]]
 
 
-def even_out(looks: np.ndarray, weight: np.ndarray, config: LightFitConfig = LightFitConfig()) -> np.ndarray:
+def even_out(looks: np.ndarray, weight: np.ndarray, whose: np.ndarray, config: LightFitConfig = LightFitConfig()
+             ) -> np.ndarray:
     """What V photos say of surfels, (V, M, 3 and more) display colours first, so that they agree where several show
-    the same ones: each photo's colours are scaled as a whole, in the mean not at all. weight: (V, M).
+    the same ones: each photo's colours are scaled as a whole, in the mean not at all. weight: (V, M). whose: (V,) the
+    photos' numbers, upwards, then those of what shows them in mirrors: it is scaled as they are, and says nothing of
+    that, for both sides of what is symmetric may be of different colours.
 
     What networks take for colour keeps some of each photo's light, exposure and white balance.
     """
-    log = np.log(np.maximum(srgb_decode(np.clip(looks[..., :3], 0, 1)), 0.01))
+    every = np.log(np.maximum(srgb_decode(np.clip(looks[..., :3], 0, 1)), 0.01))
+    log, weight = every[:whose.max() + 1], weight[:whose.max() + 1]
     root = np.sqrt(weight)
     pairs = root @ root.T  # (V, V)
     mixed = np.tensordot(root[..., None] * log, root, (1, 1)).swapaxes(1, 2)  # (V, V, C): logarithms of the first
@@ -148,7 +153,7 @@ def even_out(looks: np.ndarray, weight: np.ndarray, config: LightFitConfig = Lig
     gain = -np.linalg.solve(matrix, apart.sum(1))
     gain -= gain.mean(0)
     out = looks.copy()
-    out[..., :3] = srgb_encode(np.clip(np.exp(log + gain[:, None]), 0, 1))
+    out[..., :3] = srgb_encode(np.clip(np.exp(every + gain[whose, None]), 0, 1))
     return out
 
 

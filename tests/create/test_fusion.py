@@ -98,7 +98,13 @@ def test_photos_that_differ_in_exposure_agree_afterwards():
     brighter = srgb_encode(np.clip(srgb_decode(color) * np.float32([2, 1.5, 1]), 0, 1))
     weight = np.ones((2, 300), np.float32)
     weight[0, 200:], weight[1, :100] = 0, 0  # only a third is seen by both
-    first, second = even_out(np.stack([color, brighter]), weight, LightFitConfig(even_stiffness=1e-4))
+    first, second = even_out(np.stack([color, brighter]), weight, np.arange(2), LightFitConfig(even_stiffness=1e-4))
     np.testing.assert_allclose(first, second, atol=0.01)
     between = srgb_encode(srgb_decode(color) * np.sqrt(np.float32([2, 1.5, 1])))
     np.testing.assert_allclose(first, between, atol=0.01)
+    mirrored = np.stack([color, brighter, 1 - color])  # both sides may be of different colours
+    again = even_out(mirrored, np.ones((3, 300), np.float32), np.array([0, 1, 0]), LightFitConfig(even_stiffness=1e-4))
+    alone = even_out(mirrored[:2], np.ones((2, 300), np.float32), np.arange(2), LightFitConfig(even_stiffness=1e-4))
+    np.testing.assert_array_equal(again[:2], alone)
+    gain = lambda made, plain: (srgb_decode(made) / srgb_decode(plain)).mean(0)
+    np.testing.assert_allclose(gain(again[2], 1 - color), gain(again[0], color), rtol=0.02)
