@@ -23,6 +23,23 @@ class _Followed(EngineProperties):
         return super().poll(context) and hasattr(context.scene, "cycles")
 
 
+class _OfLight(EngineProperties):
+    bl_context = "data"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return super().poll(context) and context.light is not None
+
+
+class _OfWorld(_Followed):
+    bl_context = "world"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return super().poll(context) and context.world is not None
+
+
 class NEAR_RENDER_PT_sampling(_Followed):
     bl_label = "Sampling"
     bl_context = "render"
@@ -100,14 +117,8 @@ class NEAR_DATA_PT_beam_shape(EngineProperties):
         _show(_split(self.layout), context.light, "spread")
 
 
-class NEAR_DATA_PT_light_settings(EngineProperties):
+class NEAR_DATA_PT_light_settings(_OfLight):
     bl_label = "Settings"
-    bl_context = "data"
-    bl_options = {"DEFAULT_CLOSED"}
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return super().poll(context) and context.light is not None
 
     def draw(self, context: bpy.types.Context) -> None:
         layout, light = _split(self.layout), context.light
@@ -120,14 +131,8 @@ class NEAR_DATA_PT_light_settings(EngineProperties):
                 layout.prop(own, "is_portal", text="Portal")
 
 
-class NEAR_DATA_PT_light_nodes(EngineProperties):
+class NEAR_DATA_PT_light_nodes(_OfLight):
     bl_label = "Nodes"
-    bl_context = "data"
-    bl_options = {"DEFAULT_CLOSED"}
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return super().poll(context) and context.light is not None
 
     def draw(self, context: bpy.types.Context) -> None:
         layout, light = _split(self.layout), context.light
@@ -181,13 +186,8 @@ class NEAR_MATERIAL_PT_settings(EngineProperties):
             _show(layout, own, "volume_step_rate", counts=_takes_steps(context, own))
 
 
-class NEAR_WORLD_PT_settings(_Followed):
+class NEAR_WORLD_PT_settings(_OfWorld):
     bl_label = "Settings"
-    bl_context = "world"
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return super().poll(context) and context.world is not None
 
     def draw(self, context: bpy.types.Context) -> None:
         layout, world = _split(self.layout), context.world
@@ -199,13 +199,8 @@ class NEAR_WORLD_PT_settings(_Followed):
         _show(layout, own, "volume_step_size", counts=_takes_steps(context, own))
 
 
-class NEAR_WORLD_PT_visibility(_Followed):
+class NEAR_WORLD_PT_visibility(_OfWorld):
     bl_label = "Ray Visibility"
-    bl_context = "world"
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return super().poll(context) and context.world is not None
 
     def draw(self, context: bpy.types.Context) -> None:
         world: Any = context.world
