@@ -79,8 +79,8 @@ def follow_colors(alpha: np.ndarray, encoded: np.ndarray, config: MattingConfig 
         inside, outside = (apart | sure).ravel(), (~apart & (made < config.surely_behind)).ravel()
         if min(sure.sum(), outside.sum()) < 30:
             break
-        front, behind = (_Mixture(features[side], count) for side, count in ((inside, config.front_colors),
-                                                                             (outside, config.behind_colors)))
+        front, behind = (_Mixture(features[side], count) for side, count in ((inside, config.object_colors),
+                                                                             (outside, config.background_colors)))
         evidence = np.clip(front.log_density(features) - behind.log_density(features), -6, 6)
         right = ((evidence[inside] > 0).mean() + (evidence[outside] < 0).mean()) / 2
         trust = config.color_weight * max(right - config.color_chance, 0) / (1 - config.color_chance)

@@ -306,7 +306,6 @@ class MattingConfig:
     """How the object of a photo is found and framed: "how good is matting"."""
 
     looks: int = 3  # at the photo at most, each after the first nearer at what was found
-    clipped_share: float = 0.01  # of the values, which become black, and white, before our network looks
     sure_alpha: float = 0.8  # share of the largest alpha from which a pixel counts for what is looked at next
     crop_margin: float = 1.3  # sides of what was found; the square that is looked at next
     small_window: float = 0.7  # share of the area looked at; a next square that is larger shows nothing new
@@ -333,9 +332,7 @@ class MattingConfig:
     sure_object: float = 0.7  # largest alpha of an object that is offered, at least
 
     # mixtures of colours, smoothed along edges (background.py), which correct the network
-    color_rounds: int = 2  # of mixtures and smoothing
-    front_colors: int = 10  # components of the object's mixture
-    behind_colors: int = 14  # components of the background's mixture
+    color_rounds: int = 3  # of mixtures and smoothing
     color_weight: float = 0.8  # nats of the network's that one of the colours counts where they tell all apart
     color_chance: float = 0.8  # share of the sure pixels that colours tell right, at which they count nothing
     surely_object: float = 0.8  # alpha from which a pixel's colour is the object's

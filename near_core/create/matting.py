@@ -46,17 +46,11 @@ def open_near(model: NearMini, config: MattingConfig = MattingConfig()) -> Matti
     """The network that comes with NeAR: the mean of what it says of a picture and of its mirror image."""
 
     def answer(seen: np.ndarray) -> np.ndarray:
-        squeezed = stretch_contrast(seen, config.clipped_share).transpose(2, 0, 1)[None] * 2 - 1
+        squeezed = seen.transpose(2, 0, 1)[None] * 2 - 1
         logits = [model.run("matte", picture=side)[0][0] for side in (squeezed, squeezed[..., ::-1])]
         return sum(1 / (1 + np.exp(-side)) for side in (logits[0], logits[1][:, ::-1])) / 2
 
     return MattingNetwork(MATTE_SIZE, answer, config.looks)
-
-
-def stretch_contrast(picture: np.ndarray, clipped: float) -> np.ndarray:
-    """A picture (H, W, 3), 0..1, of the full contrast. clipped: share of the values that become 0, and 1."""
-    low, high = np.quantile(picture[::2, ::2], (clipped, 1 - clipped))
-    return np.clip((picture - low) / max(high - low, 0.05), 0, 1).astype(np.float32)
 
 
 def require_known(matting: str) -> None:

@@ -32,15 +32,6 @@ def test_the_matte_looks_nearer_at_a_small_object(model):
     assert not matting.predict_matte(matting.open_near(model), np.zeros((40, 30, 3), np.float32)).max() > 1
 
 
-def test_a_dull_photo_has_the_matte_of_a_clear_one(model):
-    """Dark, and of a tenth of the contrast."""
-    find = partial(matting.predict_matte, matting.open_near(model, MattingConfig(looks=1)))
-    picture = disc() / np.float32(255)
-    clear, dull = find(picture), find(0.1 + 0.1 * picture)
-    assert (clear > 0.5).mean() > 0.05 and np.abs(clear - dull).mean() < 0.02
-    assert matting.stretch_contrast(np.full((8, 8, 3), 0.5, np.float32), 0.01).max() == 0
-
-
 def write_added(folder: Path, bias: float = 0.0) -> None:
     """The extension NeAR Matte in a repository of extensions, with a network of one convolution: red is object."""
     helper, numpy_helper = onnx.helper, onnx.numpy_helper

@@ -7,8 +7,6 @@ from PIL import Image
 
 torch = pytest.importorskip("torch")
 
-from near_core.create import matting
-from near_core.create.config import MattingConfig
 from near_core.lab.training.data import mattes
 
 
@@ -90,11 +88,3 @@ def test_samples_are_pictures_as_a_camera_hands_them_over():
         picture, alpha, weight = makes.draw()
         assert picture.shape == (3, 96, 96) and alpha.shape == (96, 96) and weight == 1
         assert -1 <= picture.min() and picture.max() <= 1 and 0 <= alpha.min() and alpha.max() <= 1
-
-
-def test_the_network_learns_from_the_contrast_that_it_is_used_with():
-    # green is the brightest channel
-    picture = (np.random.default_rng(3).uniform(0.3, 0.6, (64, 64, 3)) ** (2, 1, 4)).astype(np.float32)
-    used = matting.stretch_contrast(picture, MattingConfig().clipped_share) * 2 - 1
-    learned = mattes.hand_over(torch.from_numpy(picture).permute(2, 0, 1))
-    np.testing.assert_array_equal(learned.permute(1, 2, 0).numpy(), used)

@@ -16,8 +16,6 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from ....create.config import MattingConfig
-from ....create.matting import stretch_contrast
 from . import photos
 from .color import srgb_encode
 
@@ -158,7 +156,7 @@ class Compositor:
         picture, alpha = self.crop(thing) if kind == "photo" else self.compose(thing, *others)
         if self.rng.random() < SHADOW:
             picture = picture * (1 - float(self.rng.uniform(0.3, 0.75)) * self.part())
-        return hand_over(self.expose(picture)), alpha, thing.weight
+        return self.expose(picture) * 2 - 1, alpha, thing.weight
 
     def part(self) -> Tensor:
         """(S, S) 0..1: what of the square is on one side of a line, sharp or soft."""
@@ -326,10 +324,4 @@ def squeeze(photo: Matted, size: int) -> tuple[Tensor, Tensor]:
     """A photo as it is, squeezed: (3, S, S) in [-1, 1] and (S, S)."""
     rgb, alpha = Image.fromarray(photo.rgba[..., :3]), Image.fromarray(photo.rgba[..., 3])
     small = [np.asarray(part.resize((size, size), Image.Resampling.BILINEAR)) for part in (rgb, alpha)]
-    return hand_over(_planes(small[0])), torch.tensor(small[1]).float() / 255
-
-
-def hand_over(picture: Tensor) -> Tensor:
-    """A picture (3, S, S), 0..1, as the network sees it: of the full contrast, in [-1, 1]."""
-    stretched = stretch_contrast(picture.permute(1, 2, 0).numpy(), MattingConfig().clipped_share)
-    return torch.from_numpy(stretched).permute(2, 0, 1).contiguous() * 2 - 1
+    return _planes(small[0]) * 2 - 1, torch.tensor(small[1]).float() / 255

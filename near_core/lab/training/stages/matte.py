@@ -107,7 +107,7 @@ def read_compositor(config: MatteConfig) -> tuple[mattes.Compositor, list[Test],
     print(counts | {"place": len(places), "held": len(held)}, flush=True)
     compositor = mattes.Compositor(sources, places, maps[False], config.size, np.random.default_rng())
     fixed = mattes.Compositor({}, [], maps[True], config.size, np.random.default_rng(1))
-    composites = [(mattes.hand_over(fixed.expose(picture)), alpha) for picture, alpha in
+    composites = [(fixed.expose(picture) * 2 - 1, alpha) for picture, alpha in
                   (fixed.compose(mattes.render_view(view, fixed.rng)) for n in dev_meta["assets"]
                    for view in photos.read_views(config.dev / "views" / n, 1))]
     return compositor, [mattes.squeeze(photo, config.size) for photo in held], composites
