@@ -58,6 +58,7 @@ class JobHandle:
         self.preview: dict[str, Any] | None = None  # matte and crop, once they are known
         self.warning = ""  # what the person should know although it went on
         self.crashes = 0
+        self.is_cancelled = False  # an answer that was on its way then is not wanted
         self._worker, self._done = worker, threading.Event()
         self._answer: dict[str, Any] = {}
         self.error: Exception | None = None
@@ -148,6 +149,7 @@ class WorkerProcess:
         with self._lock:
             if job.done or job.request["id"] not in self._jobs:
                 return
+            job.is_cancelled = True
             if not self.hello:  # it was never sent
                 self._finish(job, error=errors.Cancelled())
                 return
@@ -321,6 +323,8 @@ class WorkerProcess:
 
     def _finish(self, job: JobHandle, answer: dict[str, Any] | None = None, error: Exception | None = None) -> None:
         self._jobs.pop(job.request["id"], None)
+        if job.is_cancelled:
+            answer, error = None, errors.Cancelled()
         job.finish(answer, error)
 
     def _enforce(self, job: JobHandle) -> None:

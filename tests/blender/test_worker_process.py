@@ -51,6 +51,17 @@ def test_cancelled_job_ends_within_half_a_second(worker, ball):
     assert submit(worker, ball).result()["passes"]
 
 
+def test_an_answer_that_comes_after_its_job_was_cancelled_is_not_taken(worker, ball, monkeypatch):
+    worker.check(30)
+    tell = worker._tell
+    monkeypatch.setattr(worker, "_tell", lambda message: message["op"] == "cancel" or tell(message))  # comes too late
+    monkeypatch.setattr(worker_process, "CANCEL_WITHIN", 60)
+    job = submit(worker, ball)
+    job.cancel()
+    with pytest.raises(errors.Cancelled):
+        job.result()
+
+
 def test_worker_that_does_not_listen_is_replaced(worker, ball):
     pid = pid_of(worker)
     halt(pid)

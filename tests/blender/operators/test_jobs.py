@@ -53,7 +53,7 @@ def test_stops_at_once_leaves_nothing_and_can_be_done_again(begin, seconds):
     thread.start()
     answer, ended = begin(), time.monotonic()
     thread.join()
-    if late[0] or answer == {"FINISHED"} and ended - moments[0] < 0.2 * slowness():  # the answer was on its way
+    if late[0]:
         pytest.skip("this machine has created it by then")
     assert answer == {"CANCELLED"} and ended - moments[0] < WITHIN * slowness()
     print(f"stopped within {ended - moments[0]:.2f} s")
