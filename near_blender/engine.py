@@ -242,7 +242,7 @@ class NearRenderEngine(bpy.types.RenderEngine):
 
     def _wait_for(self, jobs: list[worker_process.JobHandle], start: float, end: float) -> list[dict[str, Any]]:
         """The answers of jobs that are done side by side, between two fractions of the whole. Raises the error of the
-        first that failed."""
+        first that failed, which stopped the others."""
         shown = ""
         while not all(job.wait(_CHECK_EVERY / len(jobs)) for job in jobs):
             if self._is_stopped() or any(job.failed for job in jobs):
@@ -254,7 +254,7 @@ class NearRenderEngine(bpy.types.RenderEngine):
                 shown = phase
                 self.update_stats("", translations.translate(shown))
             self.update_progress(start + (end - start) * sum(job.fraction for job in jobs) / len(jobs))
-        answers = [job.result() for job in sorted(jobs, key=lambda job: not job.failed)]
+        answers = [job.result() for job in sorted(jobs, key=lambda job: not isinstance(job.error, errors.NearError))]
         for warning in dict.fromkeys(job.warning for job in jobs if job.warning):
             self.report({"WARNING"}, translations.translate(warning))
         return answers

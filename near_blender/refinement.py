@@ -9,7 +9,7 @@ from typing import Any
 
 import bpy
 
-from . import arrival, surroundings, sync, translations, worker_process
+from . import arrival, client, cycles_scene, surroundings, sync, translations, worker_process
 from ._core import errors, scene
 
 
@@ -32,12 +32,13 @@ class Refinement:
     """What one viewport knows of the light around its assets. Runs in the main thread and waits for nothing.
 
     light: the newest. ready: the newest that the worker has drawn a draft in. message: why there is no such light, for
-    the artist.
+    the artist. is_lost: whether what was asked for came to nothing, and has to be asked for again.
     """
 
     def __init__(self) -> None:
         self.light = self.ready = FoundLight()
-        self.message = ""
+        self.message, self.is_lost = "", False
+        self._is_stale = False  # whether the scene over there was another one the last time
         self._around: surroundings.OrdinaryThings | None = None
         self._assets: sync.VisibleAssets | None = None
         self._jobs: list[worker_process.JobHandle | None] = []
@@ -45,7 +46,7 @@ class Refinement:
 
     def start(self, depsgraph: bpy.types.Depsgraph, assets: sync.VisibleAssets, shadows: bool) -> None:
         """Asks for what is not known yet. Not from within drawing: the scene may have to be written."""
-        self.message = ""
+        self.message, self.is_lost = "", False
         try:
             self._around, self._assets = surroundings.OrdinaryThings(depsgraph, assets), assets
             self._jobs = list(self._around.ask_light(shadows))
@@ -61,6 +62,11 @@ class Refinement:
     def is_done(self) -> bool:
         """Whether the answer has come."""
         return self.is_busy and all(job is None or job.done for job in self._jobs)
+
+    @property
+    def waits(self) -> bool:
+        """Whether others ask for the same just now: who asked in between would be asked away in turn."""
+        return self.is_lost and client.get_cycles().is_asked_for("probes", "occluders")
 
     @property
     def wants_draft(self) -> bool:
@@ -86,13 +92,17 @@ class Refinement:
         around, self._around = self._around, None
         assert around is not None and self._assets is not None
         try:
-            if not around.take_light(*self._jobs):
+            if not around.take_light(*self._jobs, anyway=self._is_stale):
+                self.is_lost = self._is_stale = True
+                cycles_scene.forget()
                 return False
-        except errors.Cancelled:
+        except errors.Cancelled:  # a final render or another viewport came in between
+            self.is_lost = True
             return False
         except errors.NearError as error:
             self.message = translations.explain(error)
             return False
+        self._is_stale = False
         # by names: undo may have exchanged the objects meanwhile
         self.light = FoundLight({each["name"]: (each["probe"], self._assets.needs[each["probe"]])
                                  for each in self._assets.instances if each.get("probe")}, around.occluders)

@@ -124,8 +124,10 @@ class ViewportPicture:
         if not self._surfaces.is_complete:
             self._surfaces.read(depsgraph, context.space_data)
         if self._refinement.collect():
+            is_newest = self._refined == self._version  # else something changed while it was on its way
             self._version += 1
-            self._refined = self._lit = self._version
+            self._lit = self._version
+            self._refined = self._version if is_newest else self._refined
         self._is_among = self._has_draft(depsgraph)
         self._collect()
         self._ask(context, depsgraph)
@@ -167,14 +169,15 @@ class ViewportPicture:
 
     def _wants_light(self) -> bool:
         """Whether light from around belongs to an older version of the scene."""
-        return (self._is_among and self._refined != self._version and not self._message and not self._refinement.is_busy
+        is_old = self._refined != self._version or self._refinement.is_lost
+        return (self._is_among and is_old and not self._message and not self._refinement.is_busy
                 and self._assets is not None and bool(self._assets.instances))
 
     def refine(self) -> None:
         """Asks for light from around where the viewport has come to rest without it, be its picture a draft as yet: the
         second Blender works beside the worker. Not called from drawing."""
         rests = self._shown[1] > 0 and self._shown[0] == self._wanted and time.monotonic() - self._changed > REST
-        if not (self._wants_light() and rests and self._surfaces.is_complete):
+        if not (self._wants_light() and rests and self._surfaces.is_complete) or self._refinement.waits:
             return
         self._refined = self._version
         depsgraph = refinement.find_depsgraph(self._scene, self._layer)

@@ -158,6 +158,11 @@ class WorkerProcess:
         timer.daemon = True
         timer.start()
 
+    def is_asked_for(self, *channels: str) -> bool:
+        """Whether a job of one of these channels has not ended."""
+        with self._lock:
+            return any(job.request["channel"] in channels for job in self._jobs.values())
+
     def stop(self) -> None:
         """Ends the process and cancels what is left; the next job starts a new one, however slowly the old one goes."""
         with self._lock:
@@ -255,6 +260,8 @@ class WorkerProcess:
         if self._stopping:
             self._stopping = False
             return self._wanted
+        for job in [job for job in self._jobs.values() if job.is_cancelled]:  # the next process is spared it
+            self._finish(job)
         lost = list(self._jobs.values())
         if not self._expected:
             log.add(f"{self.called} ended unexpectedly ({describe_exit(code)}).")
@@ -290,7 +297,10 @@ class WorkerProcess:
                 job.preview = event
             elif kind == "missing":
                 self._known.difference_update(event["hashes"])
-                self._send(job)
+                if job.is_cancelled:  # the process has forgotten it: that came too late there
+                    self._finish(job)
+                else:
+                    self._send(job)
             elif kind == "done":
                 job.warning = errors.join(job.warning, event.get("warning", ""))
                 self._finish(job, event)

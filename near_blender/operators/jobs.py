@@ -78,6 +78,12 @@ class Creation:
     chosen: tuple[int, frozenset[int]] = field(default_factory=lambda: read_choice(bpy.context))
     icons: Any = None  # bpy's preview collection with the matte and the crop, once they are known
     reading: AssetReading | None = None
+    is_cancelled: bool = False
+
+    def cancel(self) -> None:
+        """Stops it, though its asset be made already and only read, or held."""
+        self.is_cancelled = True
+        self.job.cancel()
 
     def is_ready(self) -> bool:
         """Whether the asset can be put into the scene without keeping Blender waiting."""
@@ -89,12 +95,15 @@ class Creation:
     def is_held(self) -> bool:
         """Whether the object whose asset is made again, or a linked duplicate, is edited, sculpted or painted: Blender
         keeps its mesh then."""
-        again = self.instead.find() if self.instead is not None else None
+        again = self.instead.find() if self.instead is not None and not self.is_cancelled else None
         return again is not None and any(each.mode != "OBJECT" for each in list_linked(again))
 
     def read(self) -> Any:
-        """AssetReading.result; waits."""
-        return self._begin().result()
+        """AssetReading.result; waits. Raises Cancelled where it was stopped."""
+        answer = self._begin().result()
+        if self.is_cancelled:
+            raise errors.Cancelled
+        return answer
 
     def _begin(self) -> AssetReading:
         def read() -> tuple[bytes, assets.NeuralAsset]:
@@ -188,7 +197,7 @@ def run_all(operator: bpy.types.Operator, context: bpy.types.Context, starts: Se
             done |= finish(operator, context)
         return {"FINISHED"} if "FINISHED" in done else {"CANCELLED"}
     except KeyboardInterrupt:
-        _current.job.cancel()
+        _current.cancel()
         raise
     finally:
         _stop()
@@ -349,7 +358,7 @@ class NEAR_OT_watch_creation(bpy.types.Operator):
 
     def cancel(self, context: bpy.types.Context) -> None:
         """Called by Blender too, when another file is opened or the window closed."""
-        _current.job.cancel()
+        _current.cancel()
         self._leave(context)
 
     def _leave(self, context: bpy.types.Context) -> None:
@@ -368,6 +377,6 @@ def register() -> None:
 
 def unregister() -> None:
     if _current is not None:
-        _current.job.cancel()
+        _current.cancel()
         _stop()
     _unregister()

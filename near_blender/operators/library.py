@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -19,7 +20,7 @@ LOOK_EVERY = 0.1  # seconds
 _SKY, _GROUND, _LAMP = (0.5, 0.55, 0.65), (0.2, 0.18, 0.17), (9.0, 8.0, 7.0)  # radiance of the light of previews
 _TOWARDS, _WIDE = (0.35, -0.6, 0.75), 0.93  # of the lamp, in the asset's frame, and the cosine of its edge
 
-_drawing: dict[Reference, worker_process.JobHandle] = {}
+_drawing: dict[Reference, tuple[str, worker_process.JobHandle]] = {}  # with the hash of the asset that is drawn
 
 
 class NEAR_OT_mark_asset(bpy.types.Operator):
@@ -41,14 +42,20 @@ class NEAR_OT_mark_asset(bpy.types.Operator):
                 continue
             ob.asset_mark()
             with report_errors(self, "WARNING"):
-                _drawing[Reference.to_object(ob)] = ask(ob)
+                _begin(ob)
         if bpy.app.background:
-            for job in _drawing.values():
-                job.wait()
-            _show()
+            while _drawing:
+                for _, job in _drawing.values():
+                    job.wait()
+                _show()
         elif not bpy.app.timers.is_registered(_show):
             bpy.app.timers.register(_show, first_interval=LOOK_EVERY)
         return {"FINISHED"}
+
+
+def _begin(ob: Any) -> None:
+    job = ask(ob)
+    _drawing[Reference.to_object(ob)] = payload.find_hash(payload.find_payload(ob)) or "", job
 
 
 def ask(ob: Any) -> worker_process.JobHandle:
@@ -83,12 +90,15 @@ def make_light() -> environment.Environment:
 
 def _show() -> float | None:
     """Gives the previews that are done to their objects."""
-    for drawn, job in list(_drawing.items()):
+    for drawn, (key, job) in list(_drawing.items()):
         if not job.done:
             continue
         del _drawing[drawn]
         ob = drawn.find()
-        if job.error is None and ob is not None:
+        if ob is not None and payload.find_hash(payload.find_payload(ob)) not in (key, None):
+            with contextlib.suppress(errors.NearError):  # its asset was made again meanwhile
+                _begin(ob)
+        elif job.error is None and ob is not None:
             picture = job.result()["passes"]["Combined"]
             alpha = picture[..., 3:]
             color = images.srgb_encode(picture[..., :3] / np.maximum(alpha, 1e-6))

@@ -12,15 +12,10 @@ from ..translations import translate
 from . import jobs, setup, tasks
 
 _STOP: dict[str, Callable[[], Any]] = {
-    "CREATION": lambda: _find_job(jobs.get_current()), "TASK": lambda: _find_job(tasks.get_current()),
-    "CHECK": setup.get_current}
+    "CREATION": jobs.get_current, "TASK": lambda: getattr(tasks.get_current(), "job", None), "CHECK": setup.get_current}
 _WHAT = [("CREATION", "Creation", "Stop creating the neural asset; nothing is changed"),
          ("TASK", "Task", "Stop; what has come so far is kept for the next time"),
          ("CHECK", "Check", "Stop Check Setup")]
-
-
-def _find_job(work: Any) -> Any:
-    return None if work is None else work.job
 
 
 class NEAR_OT_stop(bpy.types.Operator):
@@ -36,10 +31,10 @@ class NEAR_OT_stop(bpy.types.Operator):
         return translate(next(text for key, _, text in _WHAT if key == properties.what))
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        job = _STOP[self.what]()
-        if job is None:
+        work = _STOP[self.what]()
+        if work is None:
             return {"CANCELLED"}
-        job.cancel()
+        work.cancel()
         return {"FINISHED"}
 
 

@@ -7,9 +7,10 @@ import bpy
 import numpy as np
 import pytest
 import stage
+from asking import halt
 
-from near_blender import client, engine, ordinary, surroundings, sync
-from near_core import cache
+from near_blender import client, engine, ordinary, surroundings, sync, worker_process
+from near_core import cache, errors
 from near_core.image import cryptomatte
 from near_core.scene import camera
 from tests.machine import slowness
@@ -354,6 +355,17 @@ def test_boxes_are_in_front_where_the_camera_sees_them():
     assert covered.min(0) == pytest.approx((24 - 8, 32 - 8), abs=3) and covered.max(0) == pytest.approx((31, 39), abs=3)
     assert (surroundings.measure_nearest(box[None] - (0, 2.5, 0), view) == 0).all(), "the camera is in it"
     assert np.isinf(surroundings.measure_nearest(np.empty((0, 8, 3)), view)).all()
+
+
+def test_what_fails_is_told_though_it_stops_the_other_part(scene, tmp_path, monkeypatch, capfd):
+    truth = stage.render(scene, tmp_path)
+    failed = worker_process.JobHandle(client.get_cycles(), {"id": 0}, {})
+    failed.finish(error=errors.NearError("It is out of order.", "Wait."))
+    monkeypatch.setattr(surroundings.OrdinaryThings, "ask_picture", lambda *_: failed)
+    halt(client.get_worker().check(60)["pid"])  # the other part would never end
+    made = stage.render(scene, tmp_path)
+    assert "left out. It is out of order." in capfd.readouterr().out
+    assert made["Combined"].shape == truth["Combined"].shape and made["Combined"][..., 3].max() > 0.5
 
 
 def test_escape_stops_both_parts_at_once(scene, tmp_path, monkeypatch):

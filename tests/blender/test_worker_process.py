@@ -62,6 +62,25 @@ def test_an_answer_that_comes_after_its_job_was_cancelled_is_not_taken(worker, b
         job.result()
 
 
+@pytest.mark.parametrize("dies", [False, True])
+def test_a_job_that_was_cancelled_is_not_sent_again(worker, ball, monkeypatch, dies):
+    """Where the process asks for what it lacks, or dies, before it hears of it."""
+    pid, tell, told = pid_of(worker), worker._tell, []
+    monkeypatch.setattr(worker, "_tell", lambda message: message["op"] == "cancel" or (
+        told.append((message["op"], message.get("id"))), tell(message)))
+    monkeypatch.setattr(worker_process, "CANCEL_WITHIN", 60)
+    worker._known = {ball.hash + "x", SKY.hash}
+    halt(pid)
+    job = worker.submit("render", instances=[{"asset": ball.hash + "x"}], needs={ball.hash + "x": dict})
+    job.cancel()
+    os.kill(pid, signal.SIGKILL if dies else signal.SIGCONT)
+    with pytest.raises(errors.Cancelled):
+        job.result()
+    assert told == [("render", job.request["id"])]
+    worker._known.clear()
+    assert submit(worker, ball).result()["passes"]
+
+
 def test_worker_that_does_not_listen_is_replaced(worker, ball):
     pid = pid_of(worker)
     halt(pid)

@@ -1,10 +1,14 @@
 """Assets in the Asset Browser."""
 
+from dataclasses import replace
+
 import bpy
 import numpy as np
 import stage
 
 from near_blender import payload
+from near_blender.operators import library
+from near_core import asset as assets
 
 
 def get_preview(ob) -> np.ndarray:
@@ -29,3 +33,17 @@ def test_marking_offers_an_asset_with_a_preview_of_ours(addon, ball, tmp_path):
         here.objects = there.objects
     assert payload.decode_asset(here.objects[0]).hash == ball.hash
     assert np.abs(get_preview(here.objects[0]) - after).max() < 0.01
+
+
+def test_the_preview_of_an_asset_that_is_made_again_meanwhile_is_the_new_one(addon, ball):
+    ob = stage.add_asset(ball)
+    library._begin(ob)
+    [(_, job)] = library._drawing.values()
+    job.wait()
+    green = replace(ball, surfels=replace(ball.surfels, base_color=ball.surfels.base_color[:, [1, 0, 2]]))
+    payload.attach(ob, assets.to_bytes(green), "Green")
+    while library._show() is not None:
+        for _, job in library._drawing.values():
+            job.wait()
+    seen = get_preview(ob)
+    assert seen.shape == (256, 256, 4) and seen[128, 128, 1] > 1.5 * seen[128, 128, 0]
