@@ -19,7 +19,7 @@ import build
 import near_core
 from kernels import library
 from near_core.published import interpreter
-from release import checks, packing
+from release import checks, matrix, packing
 
 ROOT = Path(build.__file__).parent
 
@@ -294,6 +294,21 @@ def test_a_test_that_hangs_tells_where_and_ends(tmp_path):
         text=True, timeout=300)
     assert ended.returncode == 1 and "1 failed, 1 passed" in ended.stdout
     assert "test_hangs.py\", line 2 in test_a" in ended.stderr + ended.stdout
+
+
+def test_a_test_that_measures_time_is_tried_once_more(tmp_path):
+    shutil.copy(ROOT / "tests/conftest.py", tmp_path)
+    (tmp_path / "test_times.py").write_text(
+        "import pytest\ntries = []\n"
+        "@pytest.mark.timing\ndef test_a(): tries.append('a'); assert len(tries) == 2\n"
+        "@pytest.mark.timing\ndef test_b(): assert 0\n"
+        "def test_c(): tries.append('c'); assert len(tries) > 3\n")
+    ended = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-n1", "-c", ROOT / "pyproject.toml", "--rootdir", tmp_path,
+         "-p", "no:cacheprovider", "--junitxml", tmp_path / "made.xml", tmp_path], cwd=tmp_path, capture_output=True,
+        text=True, timeout=300)
+    assert ended.returncode == 1 and "2 failed, 1 passed, 2 tried again" in ended.stdout, ended.stdout
+    assert matrix.count((tmp_path / "made.xml").read_text()) == (1, 2, 0)
 
 
 def test_tests_that_do_not_end_are_stopped(monkeypatch):

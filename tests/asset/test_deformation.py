@@ -117,6 +117,7 @@ def test_coarse_poses_stand_where_fine_ones_do(ellipsoid):
     assert np.abs(other.surfels.position).max() < 0.26, "cells are twice as wide as the asset's"
 
 
+@pytest.mark.timing
 def test_it_takes_a_moment_only(ellipsoid):
     """Seconds of one processor; the first pose of an asset prepares the others."""
     bodies, posed = [Body(ellipsoid, ellipsoid.surfels, coarse) for coarse in (False, True)], pose(ellipsoid, bend)

@@ -33,17 +33,12 @@ def make_bumpy(rows: int = 500) -> Mesh:
 def test_pictures_come_while_an_asset_is_made_and_both_can_be_stopped(ball):
     worker = client.get_worker()
     submit(worker, ball).result()
-    creation, pictures = client.create_from_mesh(make_bumpy(), name="Sheet", detail="closeup"), 0
+    creation = client.create_from_mesh(make_bumpy(), name="Sheet", detail="closeup")
     while creation.phase == "Starting" and not creation.done:
         time.sleep(0.01)
-    start = time.monotonic()
-    while not creation.done and time.monotonic() - start < 1.5:
+    for _ in range(3):
         assert submit(worker, ball, size=64, channel="viewport 1").result()["passes"]
-        pictures += 1
-    seconds = time.monotonic() - start
-    assert not creation.done, "it is too quick to be drawn beside"
-    print(f"{pictures / seconds:.1f} pictures per second during a creation")
-    assert pictures >= 3
+    assert not creation.done, "pictures wait for it, or it is too quick to be drawn beside"
     creation.cancel()
     with pytest.raises(errors.Cancelled):
         creation.result()

@@ -4,7 +4,6 @@ import math
 import os
 import signal
 import threading
-import time
 
 import bpy
 import numpy as np
@@ -370,9 +369,10 @@ def test_killed_worker_is_started_again(scene, ball, tmp_path):
     before = stage.render(scene, tmp_path)["Combined"]
     pid = client.get_worker().check()["pid"]
     scene.render.resolution_percentage = 400
-    threading.Timer(0.15, os.kill, (pid, signal.SIGKILL)).start()
+    killer = threading.Timer(0.15, os.kill, (pid, signal.SIGKILL))
+    killer.start()
     stage.render(scene, tmp_path)
-    time.sleep(0.2)
+    killer.join()
     scene.render.resolution_percentage = 100
     after = stage.render(scene, tmp_path)["Combined"]
     assert client.get_worker().check()["pid"] != pid

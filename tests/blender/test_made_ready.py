@@ -41,6 +41,7 @@ def test_assets_are_made_ready_while_light_from_around_is_waited_for(scene, tmp_
     assert asked[3:] == ["render"], "a draft that is blurred takes other meshes"
 
 
+@pytest.mark.timing
 def test_escape_stops_what_is_made_ready_too(scene, tmp_path, monkeypatch):
     stage.render(scene, tmp_path)
     made, submit = [], client.get_worker().submit

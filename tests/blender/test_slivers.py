@@ -82,6 +82,7 @@ def test_things_beyond_a_number_of_faces_are_boxes(monkeypatch):
     assert np.isclose(find()[0].min(), 2.495)
 
 
+@pytest.mark.timing
 def test_many_things_in_a_large_picture_take_little_time():
     bpy.ops.mesh.primitive_cube_add(size=0.002)
     cube = bpy.context.object

@@ -368,6 +368,7 @@ def test_what_fails_is_told_though_it_stops_the_other_part(scene, tmp_path, monk
     assert made["Combined"].shape == truth["Combined"].shape and made["Combined"][..., 3].max() > 0.5
 
 
+@pytest.mark.timing
 def test_escape_stops_both_parts_at_once(scene, tmp_path, monkeypatch):
     stage.render(scene, tmp_path)
     scene.near.samples, scene.render.resolution_percentage = 4096, 800

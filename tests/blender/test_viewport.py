@@ -139,6 +139,7 @@ def test_pictures_keep_coming_while_the_view_turns(screen):
     assert len(screen.shown) == count + 2
 
 
+@pytest.mark.timing
 def test_drawing_never_waits_for_the_worker(screen):
     screen.settle()
     pid = client.get_worker().check()["pid"]
@@ -366,6 +367,7 @@ def count_pictures(screen, act, seconds: float) -> float:
     return (len(screen.shown) - count) / (time.monotonic() - start)
 
 
+@pytest.mark.timing
 @pytest.mark.slow
 def test_rates(screen, scene):
     """Pictures a second of the sample beside a ball at 512 x 512, without a window; -s prints them."""

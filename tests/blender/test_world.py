@@ -376,6 +376,7 @@ def test_large_images_light_by_a_smaller_map_of_the_same_energy(scene):
     assert np.allclose(mean_radiance(light.environment), mean_radiance(light.backdrop), rtol=1e-3)
 
 
+@pytest.mark.timing
 def test_reading_a_world_again_costs_nothing(scene):
     stage.set_environment(scene.world)
     depsgraph = bpy.context.evaluated_depsgraph_get()

@@ -68,6 +68,7 @@ def test_a_box_or_a_number_takes_one_of_a_cut_out_sheet_of_views():
     assert kept.box[2] > 400
 
 
+@pytest.mark.timing
 def test_several_objects_are_offered_and_the_next_hint_is_quick(model):
     picture, red, green = two_discs()
     finder = MatteFinder(open_near(model), picture)
@@ -85,6 +86,7 @@ def test_several_objects_are_offered_and_the_next_hint_is_quick(model):
     assert time.process_time() - start < 1
 
 
+@pytest.mark.timing
 def test_a_stroke_on_a_large_photo_with_alpha_is_quick():
     """And right to the pixel."""
     picture, red, green = (each.repeat(2, 0).repeat(2, 1) for each in two_discs())

@@ -197,6 +197,7 @@ def test_a_picture_of_twenty_thousand_pixels(tmp_path):
         photo.prepare(tmp_path / "a.png")
 
 
+@pytest.mark.timing
 def test_twelve_megapixels_take_little_longer_than_their_decoding(tmp_path):
     """Measured: nine times as long."""
     Image.fromarray(disc()).resize((4000, 3000)).save(tmp_path / "a.jpg", quality=90)

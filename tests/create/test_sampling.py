@@ -277,6 +277,7 @@ def _around(points, toward, normal, surfels, count=16):
     return row, fits * np.exp(-0.5 * (np.where(fits, distance, 0) / (0.4 * CELL)) ** 2)
 
 
+@pytest.mark.timing
 @pytest.mark.slow
 def test_ten_million_triangles():
     count = 2237  # a wavy height field of 2 * 2236^2 triangles

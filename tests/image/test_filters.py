@@ -105,6 +105,7 @@ def test_a_full_mask_is_one_piece_and_an_empty_one_none():
     assert (filters.label_pieces(full) == 1).all() and not filters.label_pieces(empty).any()
 
 
+@pytest.mark.timing
 def test_pieces_that_wind_take_no_longer():
     y, x = np.mgrid[:512, :512] - 256
     spiral = (np.hypot(x, y) / 20 + np.arctan2(y, x) / (2 * np.pi)) % 1 < 0.5

@@ -253,6 +253,7 @@ def test_wrong_arguments_are_named():
         ggx.make_single_level(np.ones((12, 24, 3), np.float32))
 
 
+@pytest.mark.timing
 @pytest.mark.slow
 def test_speed_on_two_threads():
     """Prints milliseconds; the machine may be busy, so only gross regressions fail."""

@@ -254,6 +254,7 @@ def test_wrong_arguments_are_named(still_life):
             call()
 
 
+@pytest.mark.timing
 @pytest.mark.slow
 def test_speed_on_two_threads():
     """Prints milliseconds; the machine may be busy, so only gross regressions fail."""

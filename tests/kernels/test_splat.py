@@ -375,6 +375,7 @@ def bench(count: int, width: int, height: int, threads: int, channels: int = 12,
     return {"median radius": radius, **{name: best(step) for name, step in steps.items()}}
 
 
+@pytest.mark.timing
 @pytest.mark.slow
 def test_speed():
     """On one thread, in processor time, which other work on the machine disturbs less than the clock on the wall."""

@@ -225,6 +225,7 @@ def test_a_thousand_materials_of_one_picture_share_what_is_made_of_it(tmp_path):
     assert all(getattr(first, f"{name}_map") is getattr(last, f"{name}_map") for name in ("base_color", "normal"))
 
 
+@pytest.mark.timing
 def test_parts_that_nodes_multiply_are_counted_first(tmp_path):
     """Twenty thousand nodes that place twenty thousand primitives without a face are 400 million, in 1 MB."""
     empty = {"accessors": [{"componentType": 5126, "count": 0, "type": "VEC3"}],
@@ -238,6 +239,7 @@ def test_parts_that_nodes_multiply_are_counted_first(tmp_path):
         assert time.process_time() - start < 5
 
 
+@pytest.mark.timing
 def test_a_skin_is_read_once_for_all_that_it_moves(tmp_path):
     rich = {"POSITION": TRIANGLE, "JOINTS_0": np.zeros((3, 4), np.uint16), "WEIGHTS_0": np.ones((3, 4), np.float32)}
     header = {"skins": [{"joints": [0] * 20_000}], "scenes": [{"nodes": list(range(1000))}]}

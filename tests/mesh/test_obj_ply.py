@@ -102,6 +102,7 @@ def test_a_picture_for_the_system_to_draw_is_none(tmp_path):
     assert found.base_color_map is None and found.base_color == (1, 0, 0, 1)
 
 
+@pytest.mark.timing
 def test_blank_lines_are_gone_through_once(tmp_path):
     (tmp_path / "a.mtl").write_text("newmtl red\n" + "\n" * 300_000 + " d 0.25\n")
     (tmp_path / "a.obj").write_text("mtllib a.mtl\n" + "mtllib" + " " * 100_000 + "\n" + SQUARE)

@@ -40,6 +40,7 @@ def test_outside_the_grid_is_not_counted_and_bad_input_is_named():
             find_occupied(vertices, faces, 16)
 
 
+@pytest.mark.timing
 def test_is_fast():
     mesh = trimesh.creation.icosphere(subdivisions=6, radius=0.45)  # 82k triangles
     start = time.process_time()
@@ -47,6 +48,7 @@ def test_is_fast():
     assert time.process_time() - start < 0.7 * slowness(time.process_time)
 
 
+@pytest.mark.timing
 def test_what_lies_doubled_costs_nothing_and_what_fills_the_cube_is_refused():
     """Every triangle is tested with each of its cells: 50,000 large ones would take five minutes."""
     corners = np.array([[-0.5, -0.5, 0], [0.5, -0.5, 0], [-0.5, 0.5, 0]])

@@ -25,6 +25,7 @@ def wheel(tmp_path):
     return path
 
 
+@pytest.mark.timing
 def test_set_up_is_interrupted_taken_up_and_removed(tmp_path, wheel):
     folder, build = tmp_path / "python", interpreter.list_builds("linux", "x86_64")["cpu"]
 

@@ -26,20 +26,21 @@ def test_items_are_computed_at_once_on_as_many_threads_as_asked_for():
 
 
 def test_progress_is_told_here_and_may_stop_the_rest():
-    here, done, reports = threading.get_ident(), [], []
+    here, begun, reports, ahead = threading.get_ident(), [], [], threading.Semaphore(4)
 
     def report(phase, fraction):
         assert threading.get_ident() == here
         reports.append((phase, fraction))
+        ahead.release()
         if fraction >= 0.5:
             raise Cancelled
 
     def work(item):
-        time.sleep(0.002)
-        done.append(item)
+        begun.append(item)
+        ahead.acquire(timeout=1)  # who is quicker than the reports waits; for the last two there is none
     with pytest.raises(Cancelled):
         parallel_map(work, range(100), 2, "Work", report)
-    assert reports[-1] == ("Work", 0.5) and 50 <= len(done) < 60
+    assert reports[-1] == ("Work", 0.5) and 50 <= len(begun) < 60
 
 
 def test_the_first_error_is_raised():

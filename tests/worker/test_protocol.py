@@ -95,6 +95,7 @@ def test_only_listed_types_can_be_sent(tmp_path, value):
         here.send({"value": value})
 
 
+@pytest.mark.timing
 def test_a_message_of_many_colons_is_looked_through_once(tmp_path):
     channel = protocol.Channel(io.BytesIO(), io.BytesIO(), tmp_path / "in", tmp_path / "out")
     start = time.process_time()

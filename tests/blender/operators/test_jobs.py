@@ -38,6 +38,7 @@ def contents() -> tuple[dict[str, int], set[Path]]:
             {Path(folder, name) for folder, _, names in found for name in names if name not in ("answers", "requests")})
 
 
+@pytest.mark.timing
 @pytest.mark.parametrize("seconds", [0.05, 0.5, 1.0])
 def test_stops_at_once_leaves_nothing_and_can_be_done_again(begin, seconds, monkeypatch):
     before, begun, stopped, finish = contents(), [], [], jobs.finish

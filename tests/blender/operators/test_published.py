@@ -107,6 +107,7 @@ def test_a_source_that_breaks_off_can_be_taken_up_again(server, online):
     assert preferences.describe_checkpoint("near")[0] == "Downloaded and verified"
 
 
+@pytest.mark.timing
 def test_a_download_that_is_stopped_keeps_what_came(server, online):
     server.pause = 0.2
     worker = worker_process.WorkerProcess()
@@ -199,6 +200,7 @@ def test_photos_become_assets_of_the_chosen_model(settings, tmp_path, photo, cap
     assert "disc was made for the published model, which is not chosen: near-mini" in capfd.readouterr().out
 
 
+@pytest.mark.timing
 def test_creating_with_the_published_model_can_be_stopped(settings, checkpoint, photo):
     settings.python, settings.checkpoint, settings.model = sys.executable, str(checkpoint), "PUBLISHED"
     job = client.create_from_image([photo], name="disc")

@@ -3,7 +3,6 @@
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -60,14 +59,14 @@ def test_the_rate_warms_up_and_falls():
 
 
 def test_a_background_ends_with_who_reads_it():
-    before, made = threading.active_count(), iter(range(1000))
+    before, made = set(threading.enumerate()), iter(range(1000))
     batches = loop.background(lambda: next(made), depth=2)
     assert [next(batches) for _ in range(5)] == [0, 1, 2, 3, 4]
+    ours = set(threading.enumerate()) - before
     batches.close()
-    until = time.monotonic() + 10
-    while threading.active_count() > before and time.monotonic() < until:
-        time.sleep(0.01)
-    assert threading.active_count() == before and next(made) < 12
+    for thread in ours:
+        thread.join(60)
+    assert ours and not any(thread.is_alive() for thread in ours) and next(made) < 12
 
 
 def test_an_error_in_the_background_is_raised_where_it_is_read():
