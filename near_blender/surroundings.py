@@ -19,7 +19,6 @@ LARGE, SMALL = ((256, 128), 4), ((128, 64), 4)  # texels, and samples for each
 MARGIN = 2  # pixels around assets in which their edges can still be seen
 LEAST = 0.02  # of a pixel that an asset covers, from which something may be before it
 FOOT = 32  # cells that something is before the edge of an asset at least
-ENCLOSING = 1.0  # sizes of an asset, the radius of what its probe looks through where it stands inside
 NEAR = 6.0  # sizes of an asset around it in which what moves is seen in its probe
 STILL = {"ARRAY", "BEVEL", "DECIMATE", "EDGE_SPLIT", "MIRROR", "MULTIRES", "REMESH", "SCREW", "SKIN", "SOLIDIFY",
          "SUBSURF", "TRIANGULATE", "WEIGHTED_NORMAL", "WELD", "WIREFRAME"}  # modifiers that do the same in every frame
@@ -43,12 +42,13 @@ class OrdinaryThings:
         self._assets, self._options = assets, ordinary.read_options(frame, depsgraph.view_layer_eval)
         self._threads = flags.choose_threads(frame)
         self._proxies = sorted({each["name"] for each in assets.instances})
-        self._moving, corners = _describe_objects(depsgraph)
+        self._moving = _describe_objects(depsgraph)
         self._middles = np.array([middle for middle, _, _ in self._moving.values()]).reshape(-1, 3)
         self._radii = np.array([radius for _, radius, _ in self._moving.values()])
-        self._lows, self._highs = corners.min(1), corners.max(1)
         self._scene = f"{self.state.fields['scene']} {self.state.fields['layer']} {_describe_time(frame)}"
-        self._solids: dict[str, Any] = {ob.name_full: ob for ob in depsgraph.objects if ob.type == "MESH"}
+        self._solids = probe_places.list_solids(depsgraph)
+        self._lows, self._highs = (np.array([each(solid.bounds, 0) for solid in self._solids]).reshape(-1, 3)
+                                   for each in (np.min, np.max))
         self._linked = {ob.name_full: link for ob in depsgraph.objects if (link := lamps.read_linking(
             ob.original.light_linking.receiver_collection)) is not None and ordinary.shines(ob)}
         self._cuts = ordinary.has_holdouts(depsgraph)
@@ -165,20 +165,12 @@ class OrdinaryThings:
         matrix, name = (self._assets.instances[number][key] for key in ("matrix", "name"))
         middle, reach = matrix[:3, 3], NEAR * float(np.linalg.norm(matrix[:3, :3], 2))
         bounds, away = self._assets.bounds[number], np.linalg.norm(self._middles - middle, axis=1)
-        is_near = away - self._radii < reach
-        near = list(itertools.compress(self._moving, is_near))
-
-        def list_solid(which: np.ndarray) -> list[str]:
-            return [each for each in itertools.compress(self._moving, which) if each in self._solids and each != name]
-
-        around = list_solid(is_near & (away < self._radii) & (self._radii < ENCLOSING * reach / NEAR))
-        through = [each for each in around if not sync.is_asset(self._solids[each])
-                   and probe_places.measure_outside(self._solids[each], middle) < 0]
+        near = list(itertools.compress(self._moving, away - self._radii < reach))
         meets = (self._lows <= bounds.max(0)).all(1) & (self._highs >= bounds.min(0)).all(1)
-        position = probe_places.find(matrix, bounds, [self._solids[each] for each in list_solid(is_near & meets)
-                                                      if each not in through])
+        around = [solid for solid in itertools.compress(self._solids, meets) if solid.name != name]
+        position, through = probe_places.find(matrix, bounds, around, sync.is_asset)
         unlit_by = [each for each, link in self._linked.items() if name not in link]
-        content = hashlib.sha256(f"{self._scene} {name} {size} {unlit_by}".encode())
+        content = hashlib.sha256(f"{self._scene} {name} {size} {sorted(through)} {unlit_by}".encode())
         content.update(np.round(position, 5).tobytes())
         for each in near:
             content.update(f"{each} {self._moving[each][2]}".encode())
@@ -198,10 +190,9 @@ def _choose(assets: sync.VisibleAssets) -> list[int]:
     return [lit[k] for k in chosen]
 
 
-def _describe_objects(depsgraph: bpy.types.Depsgraph
-                      ) -> tuple[dict[str, tuple[np.ndarray, float, str]], np.ndarray]:
+def _describe_objects(depsgraph: bpy.types.Depsgraph) -> dict[str, tuple[np.ndarray, float, str]]:
     """Where everything but cameras stands: name -> middle (3,), radius, matrix and look as text. A lamp's reaches
-    everywhere. And beside each the corners of its bounds in the world, (N, 8, 3)."""
+    everywhere."""
     shown, matrices = list(depsgraph.objects), sync.read_matrices(depsgraph.objects)
     boxes = np.empty((len(shown), 8, 3), np.float32)
     depsgraph.objects.foreach_get("bound_box", boxes.ravel())
@@ -209,15 +200,15 @@ def _describe_objects(depsgraph: bpy.types.Depsgraph
     middles = corners.mean(1)
     radii = np.linalg.norm(corners - middles[:, None], axis=2).max(1, initial=0)
     places = np.round(matrices, 6)
-    found, rows = {}, {}
-    for row, (ob, middle, radius, place) in enumerate(zip(shown, middles, radii.tolist(), places)):
+    found = {}
+    for ob, middle, radius, place in zip(shown, middles, radii.tolist(), places):
         kind = ob.type
         if kind == "CAMERA":
             continue
         look = looks.read(ob) if sync.is_asset(ob) else scene.PLAIN
-        described, name = place.tobytes().hex() + ("" if look == scene.PLAIN else repr(look)), ob.name_full
-        found[name], rows[name] = (middle, np.inf if kind == "LIGHT" else radius, described), row
-    return found, corners[list(rows.values())].reshape(-1, 8, 3)
+        described = place.tobytes().hex() + ("" if look == scene.PLAIN else repr(look))
+        found[ob.name_full] = middle, np.inf if kind == "LIGHT" else radius, described
+    return found
 
 
 def _describe_time(frame: Any) -> str:

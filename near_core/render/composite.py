@@ -126,11 +126,12 @@ def _find_seen(assets: dict[str, np.ndarray], ordinary: dict[str, np.ndarray], f
     # of a pixel in whose middle the line runs a half is hidden, but none where the asset covers no more than the other
     slope = np.maximum(_measure_slope(np.where(inside, ahead, np.nan)), 1e-9)
     seen = np.clip(1.5 - alpha - ahead / slope, 0, 1)
-    rim = near & (seen < 1) & (gone > config.solid)
+    smooth = _measure_bend(depth) < pixel
+    rim = (near | inside & smooth) & (seen < 1) & (gone > config.solid)
     if not blurred:
-        rim |= near & (seen < 1) & (gone > 1 - config.solid) & (_measure_bend(depth) < pixel)
+        rim |= near & (seen < 1) & (gone > 1 - config.solid) & smooth
     for _ in range(2):  # where the cut ends, the rim is there in part
-        rim = near & (filters.local_minimum(~rim * 1.0) < 1)
+        rim |= inside & smooth & (filters.local_minimum(~rim * 1.0) < 1)
     return np.where(rim, seen, 1)[..., None].astype(np.float32)
 
 

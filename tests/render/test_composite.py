@@ -214,6 +214,17 @@ def test_what_stands_on_the_ground_or_behind_a_fence_does_not_sink():
     np.testing.assert_allclose(made[:34, 2:10, 1], 0.3, atol=1e-5)
 
 
+def test_what_stands_in_an_open_vessel_is_seen_up_to_the_rim_before_it():
+    """The rim is cut out of it a little larger than it is, and the vessel's far side is no part of that."""
+    rows = np.arange(40, dtype=np.float32)[:, None, None] * np.ones((1, 12, 1), np.float32)
+    white, red = np.ones((40, 12, 4), np.float32), np.tile(np.float32([1, 0, 0, 1]), (40, 12, 1))
+    vessel = {"Combined": red, "Depth": np.where(rows < 20, np.float32(4), 9)}
+    content = {"Combined": white, "Depth": np.full((40, 12, 1), 5, np.float32)}
+    front = {"Combined": np.clip((rows - 22.5) / 2, 0, 1) * white, "Depth": content["Depth"] * (rows > 22)}
+    made = compose(vessel, content, front, pixel=0.01)["Combined"][:, 6, 1]
+    assert (made[:20] == 0).all() and (made[20:] == 1).all()
+
+
 def test_what_is_opaque_stays_so_where_samples_of_a_blur_are_few():
     rng = np.random.default_rng(0)
     alone, behind = np.full((8, 8, 4), 0.5, np.float32), np.ones((8, 8, 4), np.float32)
