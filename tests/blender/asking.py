@@ -40,6 +40,14 @@ def halt(pid: int) -> None:
         time.sleep(0.005)
 
 
+def is_gone(pid: int) -> bool:
+    """Whether a process that was ended goes: a busy machine buries it late."""
+    until = time.monotonic() + 30
+    while Path(f"/proc/{pid}").exists() and time.monotonic() < until:
+        time.sleep(0.005)
+    return not Path(f"/proc/{pid}").exists()
+
+
 def kill(worker: worker_process.WorkerProcess) -> None:
     """Kills the process that runs, if one does, and waits until that is seen: a job that comes while it dies would be
     taken along."""

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from asking import children, halt, pid_of
+from asking import children, halt, is_gone, pid_of
 from PIL import Image
 from test_faults import HELLO, Babbler, frame, strike_often
 
@@ -154,7 +154,7 @@ def test_a_job_ends_with_the_add_on(home, make, kind):
     assert job.wait(5)
     with contextlib.suppress(errors.Cancelled):
         job.result()
-    assert not Path(f"/proc/{pid}").exists()
+    assert is_gone(pid)
 
 
 BLENDER = f"""
@@ -197,13 +197,11 @@ def test_closed_while_an_asset_is_made(home, photo, how):
         blender.send_signal(getattr(signal, how))
         blender.wait(30)
     blender.stdin.close(), blender.stdout.close()
-    until = time.monotonic() + 5
-    while Path(f"/proc/{pid}").exists() and time.monotonic() < until:
-        time.sleep(0.05)
+    ended = is_gone(pid)
     left = list(home.glob(f"near-{blender.pid}-*"))
     for folder in left:
         shutil.rmtree(folder)
-    assert not Path(f"/proc/{pid}").exists() and (how != "quit" or not left), left
+    assert ended and (how != "quit" or not left), left
 
 
 @pytest.mark.slow
@@ -224,5 +222,5 @@ def test_two_blenders_at_once_and_one_killed(home, photo):
     for process in (first, second, third):
         process.stdout.close()
         process.stdin.close()
-    assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
+    assert all(map(is_gone, pids))
     assert not [path for path in home.glob("near-*") if f"-{os.getpid()}-" not in path.name]

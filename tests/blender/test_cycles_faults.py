@@ -18,7 +18,7 @@ import bpy
 import numpy as np
 import pytest
 import stage
-from asking import halt, kill
+from asking import halt, is_gone, kill
 from test_faults import HELLO, Babbler, frame
 
 from near_blender import client, cycles_process, cycles_scene, surroundings, world
@@ -54,7 +54,7 @@ def cycles():
     yield process
     pid = process.hello.get("pid")
     process.stop()
-    assert not pid or not Path(f"/proc/{pid}").exists()
+    assert not pid or is_gone(pid)
 
 
 def ask(cycles, size=SIZE, **options):

@@ -21,7 +21,7 @@ import bpy
 import numpy as np
 import pytest
 import stage
-from asking import children, halt, kill, pid_of, submit
+from asking import children, halt, is_gone, kill, pid_of, submit
 
 import near_blender
 from near_blender import client, engine, worker_process
@@ -261,7 +261,7 @@ def test_a_job_ends_with_the_add_on(home, ball):
     assert job.wait(5)
     with contextlib.suppress(errors.Cancelled):
         job.result()
-    assert not Path(f"/proc/{pid}").exists()
+    assert is_gone(pid)
 
 
 def test_who_disables_the_add_on_waits_for_what_is_drawn(ball):

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from asking import SKY, halt, pid_of, submit
+from asking import SKY, halt, is_gone, pid_of, submit
 
 from near_blender import log, worker_process
 from near_core import DRAWING, errors
@@ -155,7 +155,7 @@ def test_stopped_worker_leaves_nothing_behind(worker, ball):
     with pytest.raises(errors.Cancelled):
         job.result()
     if Path("/proc").is_dir():
-        assert not Path(f"/proc/{pid}").exists()
+        assert is_gone(pid)
     assert submit(worker, ball).result()["passes"], "and can be started again"
 
 
