@@ -76,7 +76,7 @@ class CyclesJobs:
         self._stage.open(request["scene"], self._files[request["scene"]])
         if request["op"] == "open":
             return {}
-        self._stage.pose(request.fields)
+        self._stage.pose(request.fields, request.progress)
         answer = {"draw": self.draw, "probe": self.probe, "occluders": self.occluders}[request["op"]](request)
         if request.fields.get("denoise") and not can_denoise(self._stage.scene):
             answer["warning"] = errors.Message("This Blender has no OpenImageDenoise: ordinary objects are drawn with "

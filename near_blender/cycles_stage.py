@@ -19,6 +19,7 @@ from .cycles_filter import GlossyFilter
 from .cycles_front import Holes
 from .cycles_looks import DressedProxies
 from .cycles_skins import Skins
+from .simulations import Simulations
 
 _DENOISING = {"denoising_input_passes": "RGB_ALBEDO_NORMAL", "denoising_prefilter": "FAST", "denoising_quality": "FAST"}
 _TRIES = 3  # to put objects where they shall be: those held may set others free that hung on them
@@ -40,6 +41,7 @@ class StagedScene:
         self.holes: Any = None
         self.values: Any = None
         self.filter: Any = None
+        self._simulations: Any = None
         self._seen: dict[str, bool] = {}  # visible_camera of the objects that jobs change, as the artist has it
         self._pose: dict[str, np.ndarray] = {}
 
@@ -66,16 +68,18 @@ class StagedScene:
         self._dressed = DressedProxies(Skins(file["payloads"]))
         scene.camera, self.holes = self._camera, Holes(scene, self._dressed.find_mesh)
         self.values, self.filter = Values(scene), GlossyFilter(scene)
+        self._simulations = Simulations(scene)
         scene.timeline_markers.clear()  # they could choose another camera
         set_up(scene)
         self.key = key
 
-    def pose(self, fields: dict[str, Any]) -> None:
+    def pose(self, fields: dict[str, Any], progress: Callable[[str, float], None]) -> None:
         """Goes to the view layer and the frame of a request."""
         self.layer = self.scene.view_layers[fields["layer"]]
         bpy.context.window_manager.windows[0].view_layer = self.layer
         for layer in self.scene.view_layers:  # the render operator's own choice of one does nothing
             _set(layer, "use", layer == self.layer)
+        self._simulations.play(fields["frame"], lambda done, of: progress("Preparing ordinary objects", done / of))
         if (self.scene.frame_current, self.scene.frame_subframe) != (fields["frame"], fields["subframe"]):
             self.scene.frame_set(fields["frame"], subframe=fields["subframe"])
         self._dressed.wear(fields["looks"])
