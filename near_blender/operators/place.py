@@ -16,6 +16,7 @@ from .. import compositing, log, payload, proxy, translations
 from .._core import asset as assets
 from .._core import errors, proxy_mesh, thumbnail
 from ..references import Reference
+from .inheritance import inherit_moves, inherit_settings
 
 
 class AssetReading:
@@ -135,8 +136,9 @@ class MeshSource:
 
 
 def stand_for(context: bpy.types.Context, ob: bpy.types.Object, source: MeshSource) -> None:
-    """Has an asset's new object stand where its source does, with the same origin, rotation, scale, parent and
-    collections, and the source hidden; or beside it, where that is asked for; or where it was, if it is gone."""
+    """Has an asset's new object stand where its source does, with the same origin, rotation, scale, parent, settings
+    and collections, moved by what moves that, and the source hidden; or beside it, where that is asked for; or where it
+    was, if it is gone."""
     other, layer = source.ob.find(), context.view_layer
     ob.data.transform(Matrix(source.local.tolist()))
     aside = Matrix.Translation((1.2 * source.width * source.beside, 0, 0))
@@ -145,6 +147,7 @@ def stand_for(context: bpy.types.Context, ob: bpy.types.Object, source: MeshSour
         return
     for name in _PLACE:
         setattr(ob, name, getattr(other, name))
+    inherit_settings(ob, other)
     _move_to(ob, [each for each in other.users_collection if each.is_editable])
     layer.update()
     if ob.name not in layer.objects:  # the source's collections are excluded
@@ -152,9 +155,14 @@ def stand_for(context: bpy.types.Context, ob: bpy.types.Object, source: MeshSour
         layer.update()
     choose(context, ob)
     layer.update()
-    ob.matrix_world = aside @ other.matrix_world
     if source.beside:
+        ob.matrix_world = aside @ other.matrix_world
         return
+    inherit_moves(ob, other)
+    layer.update()
+    here, there = (np.array(each.matrix_world) for each in (ob, other))
+    if not np.allclose(here, there, rtol=1e-4, atol=1e-6):  # a vertex of its parent or physics moved that
+        ob.matrix_world = other.matrix_world
     other.hide_render = True
     if other.name in layer.objects and other.mode == "OBJECT":
         other.hide_set(True, view_layer=layer)

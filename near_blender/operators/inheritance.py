@@ -1,0 +1,69 @@
+"""What an asset's object takes over from the one that it stands for, beside its place: settings, and what moves it."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+from .. import cycles_motion
+
+_SETTINGS = ("pass_index", "color", "visible_camera", "visible_diffuse", "visible_glossy", "visible_transmission",
+             "visible_volume_scatter", "visible_shadow", "is_holdout", "is_shadow_catcher")
+_HIDING = ("hide_render", "hide_viewport")
+
+
+def inherit_settings(ob: Any, other: Any) -> None:
+    """What renders and scripts ask an object for: its settings and custom properties."""
+    for name in _SETTINGS:
+        setattr(ob, name, getattr(other, name))
+    for name in other.keys():
+        if name not in other.bl_rna.properties:  # before 5.0 add-ons' properties are among them
+            ob[name] = other[name]
+
+
+def inherit_moves(ob: Any, other: Any) -> None:
+    """Constraints, keys, drivers and NLA strips; both objects share their actions. What would show the other again,
+    which is hidden now, is muted there."""
+    for constraint in other.constraints:
+        ob.constraints.copy(constraint)
+    moves = other.animation_data
+    if moves is None:
+        return
+    own = ob.animation_data_create()
+    own.use_nla = moves.use_nla
+    for track in moves.nla_tracks:
+        _copy_track(own.nla_tracks.new(), track)
+    _assign(own, moves.action, getattr(moves, "action_slot", None))
+    for driver in moves.drivers:
+        own.drivers.from_existing(src_driver=driver)
+    _mute_hiding(moves)
+
+
+def _copy_track(own: Any, track: Any) -> None:
+    own.name = track.name
+    for strip in track.strips:
+        if strip.action is None:
+            continue
+        made = own.strips.new(strip.name, int(strip.frame_start), strip.action)
+        if hasattr(strip, "action_slot"):
+            made.action_slot = strip.action_slot
+        for name in [each.identifier for each in strip.bl_rna.properties if not each.is_readonly]:
+            with contextlib.suppress(AttributeError, TypeError, ValueError):  # of other kinds of strips
+                if name not in ("action", "action_slot"):
+                    setattr(made, name, getattr(strip, name))
+    own.mute, own.is_solo = track.mute, track.is_solo
+
+
+def _assign(moves: Any, action: Any, slot: Any) -> None:
+    """Gives an object an action, from 4.4 with the slot of that identifier."""
+    moves.action = action
+    if slot is not None:
+        moves.action_slot = next((each for each in action.slots if each.identifier == slot.identifier), None)
+
+
+def _mute_hiding(moves: Any) -> None:
+    if any(curve.data_path in _HIDING for curve in cycles_motion.list_curves(moves)):
+        _assign(moves, moves.action.copy(), getattr(moves, "action_slot", None))
+    for curve in [*cycles_motion.list_curves(moves), *moves.drivers]:
+        if curve.data_path in _HIDING:
+            curve.mute = True

@@ -1,0 +1,81 @@
+"""An asset that takes the place of an object goes where that goes, and has its settings."""
+
+import bpy
+import numpy as np
+import pytest
+
+from near_blender.operators import place
+from near_blender.references import Reference
+from near_core import asset as assets
+
+FRAMES = 1, 7, 20
+
+
+@pytest.fixture
+def box():
+    bpy.ops.mesh.primitive_cube_add(size=0.4)
+    return bpy.context.object
+
+
+@pytest.fixture
+def make_asset(ball):
+    def make(source, beside: bool = False) -> bpy.types.Object:
+        """An asset for a source, as where its surface has become one."""
+        ob = place.place_asset(bpy.context, ball, assets.to_bytes(ball))
+        place.stand_for(bpy.context, ob, place.MeshSource(Reference.to_object(source), np.eye(4), 0.4,
+                                                          np.array(source.matrix_world), beside))
+        return ob
+    return make
+
+
+def push_action(ob) -> None:
+    """Has an NLA strip do what its keys did, twice as slowly."""
+    moves = ob.animation_data
+    strip = moves.nla_tracks.new().strips.new("Slow", 1, moves.action)
+    strip.scale = 2
+    moves.action = None
+
+
+@pytest.mark.parametrize("pushed", [False, True])
+def test_what_is_keyed_driven_and_held_moves_on(box, make_asset, pushed):
+    pivot = bpy.data.objects.new("Pivot", None)
+    bpy.context.scene.collection.objects.link(pivot)
+    box.parent = pivot
+    for frame, x in ((1, 0), (20, 3)):
+        box.location.x = x
+        box.keyframe_insert("location", frame=frame)
+        pivot.rotation_euler.z = x
+        pivot.keyframe_insert("rotation_euler", frame=frame)
+    if pushed:
+        push_action(box)
+    box.driver_add("scale", 1).driver.expression = "1 + frame / 10"
+    limit = box.constraints.new("LIMIT_LOCATION")
+    limit.use_min_z, limit.min_z = True, 0.5
+    scene = bpy.context.scene
+    scene.frame_set(7)
+    ob = make_asset(box)
+    places = []
+    for frame in FRAMES:
+        scene.frame_set(frame)
+        np.testing.assert_allclose(ob.matrix_world, box.matrix_world, atol=1e-5)
+        places.append(ob.matrix_world.copy())
+    assert places[0] != places[1] != places[2] and places[2].translation.z == pytest.approx(0.5)
+
+
+def test_a_source_that_was_keyed_to_appear_stays_hidden(box, make_asset):
+    for frame, hidden in ((1, True), (5, False)):
+        box.hide_render = hidden
+        box.keyframe_insert("hide_render", frame=frame)
+    action = box.animation_data.action
+    ob = make_asset(box)
+    for frame, hidden in ((1, True), (6, False)):
+        bpy.context.scene.frame_set(frame)
+        assert box.hide_render and ob.hide_render == hidden
+    assert ob.animation_data.action == action != box.animation_data.action
+
+
+def test_settings_and_custom_properties_are_kept(box, make_asset):
+    box.pass_index, box.color, box.visible_glossy, box["sku"] = 7, (1, 0, 0, 1), False, 12
+    ob = make_asset(box, beside=True)
+    assert (ob.pass_index, tuple(ob.color), ob.visible_glossy, ob["sku"]) == (7, (1, 0, 0, 1), False, 12)
+    assert ob.near.asset is not None and not box.hide_render and ob.location.x > box.location.x
