@@ -47,7 +47,8 @@ def main(name: str, seconds: int, seed: int) -> None:
         return atheris.Mutate(data, most)
 
     atheris.Setup([sys.argv[0], str(corpus), f"-max_total_time={seconds}", f"-max_len={largest}", f"-seed={seed}",
-                   f"-artifact_prefix={FOLDER}/", "-print_final_stats=1"], take, custom_mutator=change)
+                   f"-artifact_prefix={FOLDER}/", "-print_final_stats=1", "-rss_limit_mb=0"], take,
+                  custom_mutator=change)
     atheris.Fuzz()
 
 
