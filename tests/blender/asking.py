@@ -29,13 +29,13 @@ def submit(worker: worker_process.WorkerProcess, ball: assets.NeuralAsset, size:
 
 def pid_of(worker: worker_process.WorkerProcess) -> int:
     """Of the running process, which is started where there is none."""
-    return worker.check(30)["pid"]
+    return worker.check(120)["pid"]
 
 
 def halt(pid: int) -> None:
     """Stops a process until it gets SIGCONT. Its threads may go on for a moment, and answer: they are waited for."""
     os.kill(pid, signal.SIGSTOP)
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while time.monotonic() < until and _list_states(pid) - set("TZX"):
         time.sleep(0.005)
 
@@ -72,15 +72,18 @@ def full_disk(kept: int) -> Iterator[None]:
 
 def _list_states(pid: int) -> set[str]:
     """The states of a process's threads, as Linux calls them: T is stopped."""
-    found = set()
-    for path in Path(f"/proc/{pid}/task").glob("*/stat"):
-        with contextlib.suppress(OSError):  # it has ended
-            found.add(path.read_text().rpartition(")")[2].split()[0])
-    return found
+    told = map(_read, Path(f"/proc/{pid}/task").glob("*/stat"))
+    return {each.rpartition(b")")[2].split()[0].decode() for each in told if each}
+
+
+def _read(path: Path) -> bytes:
+    """What Linux tells of a process or thread, nothing once that has ended."""
+    with contextlib.suppress(OSError):
+        return path.read_bytes()
+    return b""
 
 
 def children() -> list[int]:
     """Workers that this process has started and that still run."""
-    tasks = Path("/proc/self/task").glob("*/children")
-    pids = [int(pid) for path in tasks for pid in path.read_text().split()]
-    return [pid for pid in pids if b"near_core.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    pids = [int(pid) for path in Path("/proc/self/task").glob("*/children") for pid in _read(path).split()]
+    return [pid for pid in pids if b"near_core.worker" in _read(Path(f"/proc/{pid}/cmdline"))]

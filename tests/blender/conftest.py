@@ -42,7 +42,7 @@ def home(tmp_path_factory):
     before, tempfile.tempdir = tempfile.tempdir, str(tmp_path_factory.mktemp("temporary"))
     others = children()
     yield Path(tempfile.tempdir)
-    until = time.monotonic() + 10  # a busy machine clears away late
+    until = time.monotonic() + 60  # a busy machine clears away late
     while (left := list(Path(tempfile.tempdir).iterdir()) + list(set(children()) - set(others))
            ) and time.monotonic() < until:
         time.sleep(0.05)
