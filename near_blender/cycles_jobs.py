@@ -20,7 +20,7 @@ from .cycles_stage import StagedScene, can_denoise
 # pass -> (the view layer's switch, Blender's names for it before and from 5.0)
 PASSES = {"Combined": ("", ("Combined",)), "Depth": ("use_pass_z", ("Depth",)),
           "Normal": ("use_pass_normal", ("Normal",)), "Position": ("use_pass_position", ("Position",)),
-          "Vector": ("use_pass_vector", ("Vector",)),
+          "Vector": ("use_pass_vector", ("Vector",)), "Mist": ("use_pass_mist", ("Mist",)),
           "Diffuse Color": ("use_pass_diffuse_color", ("DiffCol", "Diffuse Color")),
           "Glossy Color": ("use_pass_glossy_color", ("GlossCol", "Glossy Color")),
           "Glossy Direct": ("use_pass_glossy_direct", ("GlossDir", "Glossy Direct")),

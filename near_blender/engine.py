@@ -18,6 +18,7 @@ from . import (
     lamp_nodes,
     lamps,
     log,
+    mist,
     ordinary,
     passes,
     stamp,
@@ -28,7 +29,7 @@ from . import (
     worker_process,
     world,
 )
-from ._core import composite, errors
+from ._core import composite, errors, scene
 from .translations import say
 
 _CHECK_EVERY = 0.05  # seconds between looks at Esc and the worker
@@ -146,8 +147,7 @@ class NearRenderEngine(bpy.types.RenderEngine):
         answers = self._wait_for(jobs, 0.0 if around is None else 0.3, 1.0 if around is None else 0.8)
         made, self._stamp.model = answers[0]["passes"], answers[0]["model"]
         held = passes.measure_held(made, assets)
-        passes.expose(made, sync.find_exposure(frame))
-        made |= exposure.make_vectors(made, camera, self._steps, view)
+        self._complete(made, camera, frame, view, wanted)
         passes.identify(made, assets.owners, needed, ranks)
         if around is None:
             passes.cut_out(made, held)
@@ -162,6 +162,13 @@ class NearRenderEngine(bpy.types.RenderEngine):
             front, cut = around.take_front(drawn, behind, wanted, ranks)
         pixel = camera.measure_pixel(made["Depth"][..., 0])
         return composite.compose(made, behind, front, held, cut, pixel, answers[0]["blurred"])
+
+    def _complete(self, made: dict[str, np.ndarray], camera: scene.Camera, frame: Any, view: str,
+                  wanted: tuple[str, ...]) -> None:
+        """Exposes what the worker drew of the assets, and adds what it does not know."""
+        passes.expose(made, sync.find_exposure(frame))
+        made |= exposure.make_vectors(made, camera, self._steps, view)
+        made |= mist.make_clear(made, camera, frame.world if passes.MIST in wanted else None)
 
     def _describe_view(self, depsgraph: bpy.types.Depsgraph, view: str, motion: exposure.Motion | None
                        ) -> dict[str, Any]:

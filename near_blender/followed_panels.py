@@ -199,6 +199,17 @@ class NEAR_WORLD_PT_settings(_OfWorld):
         _show(layout, own, "volume_step_size", counts=_takes_steps(context, own))
 
 
+class NEAR_WORLD_PT_mist(_OfWorld):
+    bl_label = "Mist Pass"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return super().poll(context) and any(layer.use_pass_mist for layer in context.scene.view_layers)
+
+    def draw(self, context: bpy.types.Context) -> None:
+        _show(_split(self.layout), context.world.mist_settings, "start", "depth", "falloff")
+
+
 class NEAR_WORLD_PT_visibility(_OfWorld):
     bl_label = "Ray Visibility"
 
@@ -229,5 +240,6 @@ def _show(layout: bpy.types.UILayout, owner: Any, *names: str, counts: bool = Tr
 
 CLASSES = (NEAR_RENDER_PT_sampling, NEAR_RENDER_PT_light_paths, NEAR_RENDER_PT_volumes, NEAR_RENDER_PT_subdivision,
            NEAR_RENDER_PT_curves, NEAR_DATA_PT_beam_shape, NEAR_DATA_PT_light_settings, NEAR_DATA_PT_light_nodes,
-           NEAR_OBJECT_PT_motion_blur, NEAR_MATERIAL_PT_settings, NEAR_WORLD_PT_settings, NEAR_WORLD_PT_visibility)
+           NEAR_OBJECT_PT_motion_blur, NEAR_MATERIAL_PT_settings, NEAR_WORLD_PT_settings, NEAR_WORLD_PT_mist,
+           NEAR_WORLD_PT_visibility)
 register, unregister = bpy.utils.register_classes_factory(CLASSES)  # type: ignore[func-returns-value, attr-defined]

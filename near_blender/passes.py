@@ -15,6 +15,7 @@ EMPTY_DEPTH = 1e10  # metres, as Cycles
 BAND = 16  # rows of a pass that are moved at once, within a core's cache
 OBJECT = "CryptoObject"  # what Cycles and Blender's Cryptomatte node call RANKED's layers
 RANKED = composite.RANKED
+MIST = "Mist"  # what is not composite.CLEAR
 VECTOR = "Vector"  # of exposure.make_vectors; like Cycles, a picture with motion blur has none
 WHO = ("Object Index", "Material Index", RANKED)  # made of scene.INSTANCES
 
@@ -23,12 +24,12 @@ _SWITCHES = {"Depth": ("", "use_pass_z"), "Normal": ("", "use_pass_normal"),
              "Base Color": ("near", "use_pass_base_color"), "Roughness": ("near", "use_pass_roughness"),
              "Metallic": ("near", "use_pass_metallic"), "Shadow": ("near", "use_pass_shadow"),
              "Confidence": ("near", "use_pass_confidence"), VECTOR: ("", "use_pass_vector"),
-             "Emission": ("", "use_pass_emit"),
+             MIST: ("", "use_pass_mist"), "Emission": ("", "use_pass_emit"),
              "Object Index": ("", "use_pass_object_index"), "Material Index": ("", "use_pass_material_index"),
              RANKED: ("", "use_pass_cryptomatte_object")}
 _CHANNELS: dict[str, tuple[str, Any]] = {  # the others are one VALUE named X
     "Combined": ("RGBA", "COLOR"), "Depth": ("Z", "VALUE"), "Normal": ("XYZ", "VECTOR"), "Base Color": ("RGB", "COLOR"),
-    "Emission": ("RGB", "COLOR"), VECTOR: ("XYZW", "VECTOR")}
+    "Emission": ("RGB", "COLOR"), MIST: ("Z", "VALUE"), VECTOR: ("XYZW", "VECTOR")}
 _BUILT_IN = ("Combined", "Depth", "Normal")  # passes that Blender adds by itself
 
 
@@ -42,9 +43,9 @@ def list_wanted(view_layer: Any, vectors: bool = True) -> tuple[str, ...]:
 def list_neural(wanted: Iterable[str], held: bool = False) -> tuple[str, ...]:
     """What near_core is to draw for them. held: whether there are holdouts among the assets."""
     names = [name for name in wanted if name in scene.PASSES]
-    if VECTOR in wanted and "Depth" not in names:
+    if {VECTOR, MIST} & set(wanted) and "Depth" not in names:
         names.append("Depth")
-    return (*names, scene.INSTANCES) if held or set(wanted) & {*WHO, VECTOR} else tuple(names)
+    return (*names, scene.INSTANCES) if held or set(wanted) & {*WHO, VECTOR, MIST} else tuple(names)
 
 
 def declare(engine: bpy.types.RenderEngine, frame: bpy.types.Scene, view_layer: Any) -> None:
@@ -127,7 +128,7 @@ def write(layer: Any, made: dict[str, np.ndarray], view: str) -> None:
             layers = {f"{OBJECT}{number:02}": values[..., 4 * number:4 * number + 4]
                       for number in range(values.shape[-1] // 4)}
         else:
-            layers = {name: _convert(name, values)}
+            layers = {MIST if name == composite.CLEAR else name: _convert(name, values)}
         for called, part in layers.items():
             target = layer.passes.find_by_name(called, view)
             if target is not None:
@@ -152,6 +153,8 @@ def _convert(name: str, values: np.ndarray) -> np.ndarray:
     """A pass (H, W, C) of near_core with Blender's colours and depth."""
     if name == "Depth":
         values[values == 0] = EMPTY_DEPTH
+    if name == composite.CLEAR:
+        return 1 - np.clip(values, 0, 1)
     if name in ("Combined", "Base Color", "Emission"):
         colors = values[..., :3]
         converted = colorspace.from_rec709(colors)

@@ -10,7 +10,7 @@ import bpy
 import numpy as np
 
 from . import client, cycles_scene, flags, lamps, looks, ordinary, passes, probe_places, slivers, sync, worker_process
-from ._core import asset, cache, scene
+from ._core import asset, cache, composite, scene
 from .cycles_jobs import EMPTY
 
 MOST_PROBES = 64  # a frame; instances beyond share the nearest one
@@ -24,6 +24,7 @@ STILL = {"ARRAY", "BEVEL", "DECIMATE", "EDGE_SPLIT", "MIRROR", "MULTIRES", "REME
          "SUBSURF", "TRIANGULATE", "WEIGHTED_NORMAL", "WELD", "WIREFRAME"}  # modifiers that do the same in every frame
 # what near_core calls a pass -> what the second Blender does
 _CYCLES = {"Combined": "Combined", "Depth": "Depth", "Normal": "Normal", "Emission": "Emission", "Vector": "Vector",
+           passes.MIST: "Mist",
            **{name: name for name in ("Base Color", "Roughness", "Metallic", "Shadow")},
            "Object Index": "Object Index", "Material Index": "Material Index", passes.RANKED: "Cryptomatte Object"}
 _probes: cache.RecentResults[scene.Probe] = cache.RecentResults(16 << 20, lambda probe: probe.nbytes)
@@ -267,6 +268,8 @@ def measure_nearest(corners: np.ndarray, camera: scene.Camera) -> np.ndarray:
 def convert(answer: dict[str, np.ndarray], wanted: tuple[str, ...], ranks: int) -> dict[str, np.ndarray]:
     """Passes of the second Blender as composite.compose takes them."""
     made = {name: answer[name][..., :scene.PASSES.get(name)] for name in _CYCLES if name in answer}
+    if passes.MIST in made:
+        made[composite.CLEAR] = 1 - made.pop(passes.MIST)
     made["Depth"] = np.where(made["Depth"] > EMPTY, 0, made["Depth"]).astype(np.float32)
     solid = made["Combined"][..., 3:] * ((made["Depth"] > 0) | (made["Combined"][..., 3:] < 1))
     if "Confidence" in wanted:

@@ -11,7 +11,9 @@ from .config import CompositeConfig
 from .parallel import parallel_map
 
 NEAREST = ("Depth", "Object Index", "Material Index", "Vector")  # never mixed: of what covers most of a pixel
+CLEAR = "Clear"  # (H, W, 1): how much of a pixel something covers without mist before it
 RANKED = "Cryptomatte"  # (H, W, 2 R): R pairs of id and coverage, the greatest coverage first; id 0 is nothing
+_COVERING = (*LIGHT, CLEAR)  # premultiplied
 BAND = 16  # rows that a sky is put behind at once: what they need stays in a core's cache
 LEAST_COVERAGE = 1e-4  # of a pixel: what covers less gets no rank
 
@@ -58,11 +60,11 @@ def compose(assets: dict[str, np.ndarray], ordinary: dict[str, np.ndarray], fron
     the assets, which are unseen in it. front: that again with the assets cut out of it, which is transparent there and
     behind them; None where nothing is in front of an asset. Data passes of these two are means over the pixel, 0 where
     nothing is (not divided by alpha); their Combined alpha is 1 where a sky is seen, and Depth 0 there. Each (H, W, n)
-    float32. All may hold NEAREST and RANKED. held: (H, W, 1), how much of the assets' alpha is a hole in the picture.
-    cut: (H, W, 1), how much of a pixel holes in front of the assets cover. pixel: metres that a pixel is wide at the
-    assets, (H, W) or one for all; with 0 nothing sinks into anything. blurred: whether assets are blurred: where they
-    are in a pixel for a part of the time, `front` also has what is seen while they are elsewhere. Returns the passes of
-    `ordinary`.
+    float32. All may hold NEAREST, RANKED and CLEAR. held: (H, W, 1), how much of the assets' alpha is a hole in the
+    picture. cut: (H, W, 1), how much of a pixel holes in front of the assets cover. pixel: metres that a pixel is wide
+    at the assets, (H, W) or one for all; with 0 nothing sinks into anything. blurred: whether assets are blurred: where
+    they are in a pixel for a part of the time, `front` also has what is seen while they are elsewhere. Returns the
+    passes of `ordinary`.
     """
     if front is not None and np.any(pixel):
         seen = _find_seen(assets, ordinary, front, pixel, blurred, config)
@@ -77,11 +79,11 @@ def compose(assets: dict[str, np.ndarray], ordinary: dict[str, np.ndarray], fron
         elif name == RANKED:
             made[name] = _rank(assets[name], ordinary[name], before, hiding, free)
         else:
-            own = assets[name] * (free if name in LIGHT else free * alpha) if name in assets else 0
+            own = assets[name] * (free if name in _COVERING else free * alpha) if name in assets else 0
             made[name] = own + _lie_around(ordinary[name], before, hiding)
     made["Combined"][..., 3:] = ordinary["Combined"][..., 3:] * (1 - alpha) + alpha * (1 - cut) - free * held
     covered = free * alpha + _lie_around(_cover(ordinary), None if front is None else _cover(front), hiding)
-    for name in set(made) - {*LIGHT, RANKED, *NEAREST}:
+    for name in set(made) - {*_COVERING, RANKED, *NEAREST}:
         made[name] /= np.where(covered > 1e-4, covered, 1)
     if "Normal" in made:
         made["Normal"] = unit(made["Normal"])
@@ -153,7 +155,7 @@ def _measure_bend(depth: np.ndarray) -> np.ndarray:
 
 
 def _fade(assets: dict[str, np.ndarray], seen: np.ndarray) -> dict[str, np.ndarray]:
-    faded = assets | {name: assets[name] * seen for name in LIGHT if name in assets}
+    faded = assets | {name: assets[name] * seen for name in _COVERING if name in assets}
     if RANKED in assets:
         covers = np.arange(assets[RANKED].shape[-1]) % 2 == 1
         faded[RANKED] = np.where(covers, assets[RANKED] * seen, assets[RANKED])
