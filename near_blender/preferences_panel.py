@@ -9,7 +9,7 @@ from typing import Any
 import bpy
 from bpy.props import BoolProperty, EnumProperty, StringProperty
 
-from . import preferences
+from . import preferences, viewport
 from ._core import ADDON, checkpoints, errors, interpreter
 from .operators import setup, tasks
 from .translations import say, translate
@@ -24,6 +24,7 @@ def get_cache_folder() -> Path:
 
 def _apply(self: Any, context: bpy.types.Context) -> None:
     preferences.apply_preferences()
+    viewport.redraw()
 
 
 class NEAR_AP_preferences(bpy.types.AddonPreferences):

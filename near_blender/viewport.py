@@ -56,6 +56,7 @@ class ViewportPicture:
         self._is_new = False  # whether that has drawn but once, of which Blender shows nothing
         self._lamps = lamps.VisibleLamps()
         self._refinement = refinement.Refinement()
+        self._worker: Any = None  # which draws, as chosen
         self._refined = -1  # the version that light from around was asked for
         self._lit = -1  # the version in which nothing but that is new
         self._is_among = False  # whether ordinary objects were drawn the last time
@@ -113,6 +114,8 @@ class ViewportPicture:
 
     def _follow(self, context: Any, depsgraph: Any) -> None:
         """Takes what has arrived and asks for what is missing."""
+        if self._worker is not client.get_worker():  # another model was chosen: nothing is as it would draw it
+            self._worker, self._summary, self._kept, self._version = client.get_worker(), None, None, self._version + 1
         if _is_local(context.space_data) != self._local:  # Blender tells of it by a redraw only
             self.update(depsgraph, context.space_data)
         if self._bake is not None and self._bake.done:
@@ -125,8 +128,7 @@ class ViewportPicture:
             self._surfaces.read(depsgraph, context.space_data)
         if self._refinement.collect():
             is_newest = self._refined == self._version  # else something changed while it was on its way
-            self._version += 1
-            self._lit = self._version
+            self._lit = self._version = self._version + 1
             self._refined = self._version if is_newest else self._refined
         self._is_among = self._has_draft(depsgraph)
         self._collect()
@@ -374,16 +376,21 @@ def _is_local(space: Any) -> bool:
     return space is not None and space.local_view is not None
 
 
+def redraw() -> None:
+    """Has viewports in Rendered mode drawn again."""
+    areas: list[Any] = [area for window in bpy.context.window_manager.windows for area in window.screen.areas]
+    for area in areas:
+        if area.type == "VIEW_3D" and area.spaces.active.shading.type == "RENDERED":
+            area.tag_redraw()
+
+
 def _look() -> float | None:
     """Redraws viewports that have news; runs only while one of them is busy."""
     views = list(_views)
     for view in views:
         view.refine()
     if any(view.has_news() for view in views):
-        areas: list[Any] = [area for window in bpy.context.window_manager.windows for area in window.screen.areas]
-        for area in areas:
-            if area.type == "VIEW_3D" and area.spaces.active.shading.type == "RENDERED":
-                area.tag_redraw()
+        redraw()
     return LOOK_EVERY if any(view.is_busy() for view in views) else None
 
 
