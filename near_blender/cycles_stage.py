@@ -23,6 +23,7 @@ from .simulations import Simulations
 
 _DENOISING = {"denoising_input_passes": "RGB_ALBEDO_NORMAL", "denoising_prefilter": "FAST", "denoising_quality": "FAST"}
 _TRIES = 3  # to put objects where they shall be: those held may set others free that hung on them
+_SKETCHES = ("GREASEPENCIL", "GPENCIL")  # the first Blender draws them over the picture; here they would cost, or crash
 _AWAY = 1e-5  # of an object's size and distance: matrices that differ less are the same
 
 
@@ -282,6 +283,9 @@ def set_up(scene: Any) -> None:
         setattr(render, name, False)
     cycles.use_auto_tile = cycles.use_adaptive_sampling = False
     cycles.time_limit, cycles.use_layer_samples = 0, "IGNORE"
+    for ob in scene.objects:
+        if ob.type in _SKETCHES:
+            ob.hide_render = ob.hide_viewport = True
     for image, user in node_trees.list_image_users():
         if image.source in ("SEQUENCE", "MOVIE"):  # what Cycles keeps follows frames only so
             user.use_auto_refresh = True

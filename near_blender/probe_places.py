@@ -50,19 +50,37 @@ class Solid:
         return float(np.prod(np.clip(both, 0, None) / np.maximum(own_high - own_low, 1e-9)))
 
 
-def list_solids(depsgraph: Any) -> list[Solid]:
+class Solids:
     """Every mesh that a depsgraph shows; of instances those that show an object as it is."""
-    solids = []
-    for instance in depsgraph.object_instances:
-        if not instance.show_self or instance.object.type != "MESH":
-            continue
-        ob, matrix = instance.object, np.array(instance.matrix_world, np.float64)
-        if instance.is_instance:  # what it shows is gone with the next one
-            ob = ob.original.evaluated_get(depsgraph)
-            if ob.type != "MESH" or ob.data.as_pointer() != instance.object.data.as_pointer():
+
+    def __init__(self, depsgraph: Any):
+        obs, matrices, boxes = [], [], []
+        known: dict[int, np.ndarray] = {}  # of data that many objects share
+        for instance in depsgraph.object_instances:
+            ob = instance.object
+            if not instance.show_self or ob.type != "MESH":
                 continue
-        solids.append(Solid(ob.name_full, ob, matrix, read_bounds(ob, matrix)))
-    return solids
+            matrix = np.array(instance.matrix_world, np.float64)
+            data = ob.data.as_pointer()
+            if instance.is_instance:  # what it shows is gone with the next one
+                ob = ob.original.evaluated_get(depsgraph)
+                if ob.type != "MESH" or ob.data.as_pointer() != data:
+                    continue
+            if data not in known:
+                known[data] = np.array(ob.bound_box, np.float64)
+            obs.append(ob)
+            matrices.append(matrix)
+            boxes.append(known[data])
+        self._obs, self._matrices = obs, np.reshape(matrices, (-1, 4, 4))
+        turned = np.reshape(boxes, (-1, 8, 3)) @ self._matrices[:, :3, :3].transpose(0, 2, 1)
+        self._bounds = turned + self._matrices[:, None, :3, 3]
+        self._low, self._high = self._bounds.min(1), self._bounds.max(1)
+
+    def meet(self, bounds: np.ndarray, name: str) -> list[Solid]:
+        """Those whose bounds meet corners of the world (K, 3), but for what is called so."""
+        meets = (self._low <= bounds.max(0)).all(1) & (self._high >= bounds.min(0)).all(1)
+        return [Solid(self._obs[k].name_full, self._obs[k], self._matrices[k], self._bounds[k])
+                for k in np.flatnonzero(meets).tolist() if self._obs[k].name_full != name]
 
 
 def find(matrix: np.ndarray, bounds: np.ndarray, around: list[Solid], is_asset: Callable[[Any], bool]

@@ -47,9 +47,7 @@ class OrdinaryThings:
         self._middles = np.array([middle for middle, _, _ in self._moving.values()]).reshape(-1, 3)
         self._radii = np.array([radius for _, radius, _ in self._moving.values()])
         self._scene = f"{self.state.fields['scene']} {self.state.fields['layer']} {_describe_time(frame)}"
-        self._solids = probe_places.list_solids(depsgraph)
-        self._lows, self._highs = (np.array([each(solid.bounds, 0) for solid in self._solids]).reshape(-1, 3)
-                                   for each in (np.min, np.max))
+        self._solids = probe_places.Solids(depsgraph)
         self._linked = {ob.name_full: link for ob in depsgraph.objects if (link := lamps.read_linking(
             ob.original.light_linking.receiver_collection)) is not None and ordinary.shines(ob)}
         self._cuts = ordinary.has_holdouts(depsgraph)
@@ -167,9 +165,8 @@ class OrdinaryThings:
         middle, reach = matrix[:3, 3], NEAR * float(np.linalg.norm(matrix[:3, :3], 2))
         bounds, away = self._assets.bounds[number], np.linalg.norm(self._middles - middle, axis=1)
         near = list(itertools.compress(self._moving, away - self._radii < reach))
-        meets = (self._lows <= bounds.max(0)).all(1) & (self._highs >= bounds.min(0)).all(1)
-        around = [solid for solid in itertools.compress(self._solids, meets) if solid.name != name]
-        position, through = probe_places.find(matrix, bounds, around, sync.is_asset)
+        position, through = probe_places.find(matrix, bounds, self._solids.meet(bounds, name),
+                                                sync.is_asset)
         unlit_by = [each for each, link in self._linked.items() if name not in link]
         content = hashlib.sha256(f"{self._scene} {name} {size} {sorted(through)} {unlit_by}".encode())
         content.update(np.round(position, 5).tobytes())

@@ -15,8 +15,9 @@ def look(at: float = 0.0) -> tuple[np.ndarray, list[str]]:
     bpy.context.view_layer.update()
     matrix = np.eye(4)
     matrix[2, 3] = at
-    around = probe_places.list_solids(bpy.context.evaluated_depsgraph_get())
-    return probe_places.find(matrix, CUBE + matrix[:3, 3], around, sync.is_asset)
+    bounds = CUBE + matrix[:3, 3]
+    around = probe_places.Solids(bpy.context.evaluated_depsgraph_get()).meet(bounds, "")
+    return probe_places.find(matrix, bounds, around, sync.is_asset)
 
 
 def find(at: float = 0.0) -> np.ndarray:
