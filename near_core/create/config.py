@@ -263,12 +263,16 @@ class LightFitConfig:
     maximum_log_change: float = 1.5  # logarithm
 
 
+Curve = tuple[tuple[float, float], ...]
+
+
 @dataclass(frozen=True)
 class ToneConfig:
     """What the networks' colours are wrong by as a whole: "what is wrong with colours"."""
 
-    bright: float = 0.47  # linear luminance of an object from which its colours stay as they are
-    dark_power: float = 0.2  # of how much darker it is; so much darker still it becomes
+    # linear luminance of an object as it is found, as it is made: of one photo, and of several
+    brightness: Curve = ((0.01, 0.03), (0.1, 0.073), (0.47, 0.47), (0.7, 0.7), (1.0, 0.75))
+    several_brightness: Curve = ((0.01, 0.00463), (0.47, 0.47), (1.0, 1.0))
     darkest: float = 0.01  # linear; nothing counts as darker
     highlight: float = 1.15  # times as bright as around it, from where on a colour is taken for a highlight
     highlight_share: float = 0.7  # of the logarithm beyond that, which is taken out

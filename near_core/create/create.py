@@ -22,7 +22,7 @@ from ..scene import Camera, Occluders
 from ..scene.camera import to_json
 from . import sampling
 from .bulge import settle_frame
-from .config import DETAILS, DelightingConfig, MattingConfig, ReconstructionConfig, SamplingConfig
+from .config import DETAILS, DelightingConfig, MattingConfig, ReconstructionConfig, SamplingConfig, ToneConfig
 from .evidence import reconstruct_surface
 from .frames import AssetFrame, find_frame
 from .fusion import fuse_photos, measure_front
@@ -47,7 +47,7 @@ from .skin import make_skin
 from .stack import centre_stack, find_stack, suppose_stack
 from .symmetry import MIRRORS, Movement
 from .thickness import HINTS, SYMMETRIES, TURNED
-from .tone import boost_saturation, calm_highlights, deepen_dark
+from .tone import boost_saturation, calm_highlights, correct_brightness
 from .view import PhotoView, find_camera, look_at, make_network_image
 
 MODEL = "near-mini"
@@ -332,11 +332,11 @@ def _take_colors(surfels: Surfels, texels: Texels, views: list[PhotoView], mirro
     if len(views) == 1:
         surfels = blend_hidden_material(surfels, views[0], config.photo_material_weight, config.thickness in TURNED)
         surfels, texels = project_photo(surfels, texels, views[0])
-        surfels, texels = deepen_dark(surfels, texels)
+        surfels, texels = correct_brightness(surfels, texels)
         return boost_saturation(surfels, config.saturation), texels
     progress("Colours", 0.0)
     surfels, texels, said = fuse_photos(surfels, texels, views, mirrors, config)
-    surfels, texels = deepen_dark(*calm_highlights(surfels, texels))
+    surfels, texels = correct_brightness(*calm_highlights(surfels, texels), ToneConfig.several_brightness)
     surfels = boost_metallic(boost_saturation(surfels, config.saturation), config.metallic_gain)
     if config.refine:
         surfels, texels = refine_colors(surfels, texels, views, said, part(progress, 0.4, 1.0))

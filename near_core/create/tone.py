@@ -1,5 +1,5 @@
-"""What the networks' colours are known to be wrong by as a whole: paler than things are, and brighter where these are
-dark or mirror a light."""
+"""What the networks' colours are known to be wrong by as a whole: paler than things are, brighter where these are
+dark or mirror a light, and too near to black and white."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from ..asset import Surfels, Texels
 from ..image import srgb_decode, srgb_encode
 from ..image.filters import blur_binomial
-from .config import ReconstructionConfig, ToneConfig
+from .config import Curve, ReconstructionConfig, ToneConfig
 from .irradiance import LUMINANCE
 
 
@@ -29,13 +29,18 @@ def scale_colors(surfels: Surfels, texels: Texels, factor: np.ndarray) -> tuple[
     return made, replace(texels, shift=shift.astype(np.float32))
 
 
-def deepen_dark(surfels: Surfels, texels: Texels, config: ToneConfig = ToneConfig()) -> tuple[Surfels, Texels]:
-    """Surfels and their texels, darker where what photos show of them is dark as a whole: networks that learned from
-    mostly bright things take dark ones for brighter."""
+def correct_brightness(surfels: Surfels, texels: Texels, curve: Curve = ToneConfig.brightness
+                       ) -> tuple[Surfels, Texels]:
+    """Surfels and their texels, as bright as things are of which photos show so bright ones as a whole: what networks
+    find dark is darker still, but what one photo shows nearly black or white rather stands in little light or in much.
+
+    curve: pairs of what is found and what is made of it, linear; between them by logarithms.
+    """
     weight = _weigh_seen(surfels) * (1 - surfels.metallic) + 1e-9
-    bright = float((surfels.base_color @ LUMINANCE * weight).sum() / weight.sum())
-    darker = min(max(bright, config.darkest) / config.bright, 1.0) ** config.dark_power
-    return scale_colors(surfels, texels, np.full((len(surfels), 1), darker, np.float32))
+    known, made = np.log(curve).T
+    found = max(float((surfels.base_color @ LUMINANCE * weight).sum() / weight.sum()), curve[0][0])
+    factor = np.exp(np.interp(np.log(found), known, made)) / found
+    return scale_colors(surfels, texels, np.full((len(surfels), 1), factor, np.float32))
 
 
 def calm_highlights(surfels: Surfels, texels: Texels, config: ToneConfig = ToneConfig()) -> tuple[Surfels, Texels]:

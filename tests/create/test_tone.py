@@ -5,7 +5,7 @@ import pytest
 
 from near_core.asset import Surfels, Texels
 from near_core.create.config import ToneConfig
-from near_core.create.tone import boost_saturation, calm_highlights, deepen_dark, scale_colors
+from near_core.create.tone import boost_saturation, calm_highlights, correct_brightness, scale_colors
 from near_core.image import srgb_decode, srgb_encode
 
 SIDE = 40  # surfels along the side of a board
@@ -36,18 +36,32 @@ def test_texels_follow_their_surfels():
     np.testing.assert_allclose(finer.compute_colors(made), 0.5 * texels.compute_colors(surfels), rtol=1e-3)
 
 
-@pytest.mark.parametrize(("bright", "factor"), [(0.8, 1.0), (0.47, 1.0), (0.047, 10**-0.2)])
-def test_the_darker_an_object_the_darker_it_becomes(bright, factor):
-    surfels, texels = board(plain(bright, bright, bright))
-    np.testing.assert_allclose(deepen_dark(surfels, texels)[0].base_color, bright * factor, rtol=1e-4)
+@pytest.mark.parametrize(("found", "made"), [(0.002, 0.006), (0.01, 0.03), (0.1, 0.073), (0.47, 0.47), (0.6, 0.6),
+                                              (1.0, 0.75)])
+def test_an_object_becomes_as_bright_as_things_are_that_are_found_so_bright(found, made):
+    surfels, texels = board(plain(found, found, found))
+    np.testing.assert_allclose(correct_brightness(surfels, texels)[0].base_color, made, rtol=1e-4)
+
+
+@pytest.mark.parametrize("curve", [ToneConfig.brightness, ToneConfig.several_brightness])
+def test_who_is_found_brighter_is_made_brighter(curve):
+    boards = [board(plain(found, found, found)) for found in np.geomspace(0.01, 1, 40)]
+    made = [correct_brightness(*each, curve)[0].base_color[0, 0] for each in boards]
+    assert (np.diff(made) > 0).all()
+
+
+@pytest.mark.parametrize(("found", "factor"), [(0.8, 1.0), (0.47, 1.0), (0.047, 10**-0.2)])
+def test_of_several_photos_the_darker_an_object_the_darker_it_becomes(found, factor):
+    made = correct_brightness(*board(plain(found, found, found)), ToneConfig.several_brightness)[0]
+    np.testing.assert_allclose(made.base_color, found * factor, rtol=1e-3)
 
 
 def test_what_no_photo_shows_says_nothing_of_how_dark_an_object_is():
-    colors = plain(0.05, 0.05, 0.05)
+    colors = plain(0.1, 0.1, 0.1)
     colors[: len(colors) // 2] = 0.9
     surfels, texels = board(colors)
     surfels.confidence[: len(colors) // 2] = 0  # the bright half
-    assert deepen_dark(surfels, texels)[0].base_color[-1, 0] == pytest.approx(0.05 * (0.05 / 0.47) ** 0.2, rel=1e-3)
+    assert correct_brightness(surfels, texels)[0].base_color[-1, 0] == pytest.approx(0.073, rel=1e-3)
 
 
 def test_highlights_are_calmed_and_what_has_a_color_of_its_own_is_not():
