@@ -161,7 +161,7 @@ def blend(grid: Grid, position: np.ndarray, normal: np.ndarray, features: np.nda
     the grid's surfels. share: (M,) float32, how much of each counts; 0: none of it. radius: cells; surfels weigh less
     with distance, off their plane above all, and with the angle between normals. Where none are near, those further off
     and turned further away count; zeros where there are none at all. step: cells; of points that follow each other and
-    lie no further apart, one in four asks, and the others are told what lies between.
+    lie no further apart, one in eight asks, and the others are told what lies between.
     """
     count = len(require("position", position, (None, 3)))
     channels = require("features", features, (len(grid), None)).shape[1]

@@ -11,7 +11,7 @@ using near_kernels::parallel_ranges;
 constexpr float OFF_PLANE = 3.0f;    // how much more the square of a distance off a surfel's plane counts
 constexpr float LEAST_COSINE = 0.2f; // between normals of what counts
 constexpr float SAME_NORMAL = 0.95f; // cosine between points between which others are told what these are
-constexpr int64_t MOST = 4;          // points from one of them to the next
+constexpr int64_t MOST = 8;          // points from one of them to the next
 constexpr int ROUNDS = 3;            // each looks twice as far and at more directions, where the one before found nothing
 
 // The surfels of a cell, in cell order; none outside of the grid.

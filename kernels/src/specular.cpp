@@ -23,7 +23,7 @@ using near_kernels::parallel_ranges;
 
 constexpr float FAINT = 0.02f;  // what comes through a metal and is not followed
 constexpr float WIDE = 0.25f;   // a lobe is as wide as if its peak held this much of it
-constexpr int64_t GRAIN = 128;  // points that are worked on together
+constexpr int64_t GRAIN = 256;  // points that are worked on together
 
 // What is summed up for one surfel.
 struct Reflected {

@@ -18,7 +18,7 @@ from .highlights import NarrowPoints
 from .lamplight import LampLight
 from .near import NearLayer
 from .shadows import Feet, Surroundings
-from .terms import Shaded, find_wide, mirror_spots, pick_rows
+from .terms import Shaded, add_mirrored, find_pairs, find_wide, mirror_spots, pick_rows
 from .transport import Illumination, PreparedLight, Transport
 
 
@@ -164,10 +164,10 @@ def _find_alike(points: Surfels, lead: np.ndarray | None, config: TransportConfi
     if lead is None:
         return np.zeros(len(points), bool)
     wide = points.roughness >= config.narrow_roughness + 0.5 * config.narrow_fade
-    apart = points.shading_normal - points.shading_normal[lead]
+    apart = points.shading_normal - points.shading_normal.take(lead, 0)
     turned = np.einsum("kc,kc->k", apart, apart) >= config.alike_normal ** 2
     return ((lead != np.arange(len(lead))) & wide & wide[lead] & ~turned
-            & (np.abs(points.roughness - points.roughness[lead]) < config.alike_roughness))
+            & (np.abs(points.roughness - points.roughness.take(lead)) < config.alike_roughness))
 
 
 def _halve(met: MetPoints, config: TransportConfig) -> np.ndarray:
@@ -208,9 +208,12 @@ def _trace_asset(lit: LitSurface, points: Surfels, view: np.ndarray, key: np.nda
         mirrors=lit.transport.find_mirrors(light, lit.matrix, lit.illumination.bounces),
         rays=lit.transport.config.traced_rays, fewer=fewer, points=(points.position, points.normal), other=other,
         hidden_only=True, threads=1)
-    own = (traced - opened * (1 - blocked)[:, None, None]).reshape(-1, 6)
-    among = [] if other is None else [other[1].reshape(-1, 6)]
-    return np.concatenate([own, blocked[:, None], *among], 1, dtype=np.float32)
+    made = np.empty((len(points), 7 if other is None else 13), np.float32)
+    np.subtract(traced.reshape(-1, 6), opened.reshape(-1, 6) * (1 - blocked)[:, None], out=made[:, :6])
+    made[:, 6] = blocked
+    if other is not None:
+        made[:, 7:] = other[1].reshape(-1, 6)
+    return made
 
 
 def shade_points(lit: LitSurface, met: MetPoints, mirrored: np.ndarray) -> tuple[Shaded, np.ndarray | None]:
@@ -223,8 +226,7 @@ def shade_points(lit: LitSurface, met: MetPoints, mirrored: np.ndarray) -> tuple
     arrives = _sharpen(lit, met, told[:, _Light.SPOTS:lamps])
     irradiance = _find_irradiance(lit, points, told, arrives)
     opened, glare = _reflect_map(lit, met, arrives)
-    own, blocked = mirrored[:, :6].reshape(-1, 2, 3), mirrored[:, 6]
-    specular = np.stack([opened + glare[0], np.maximum(own + opened * (1 - blocked)[:, None, None], 0) + glare[1]], 1)
+    blocked, specular = mirrored[:, 6], add_mirrored(opened, glare, mirrored)
     cosine = np.clip(np.einsum("kc,kc->k", points.shading_normal, view), 1e-3, 1)
     look = points.base_color, points.roughness, points.metallic, cosine
     shaded = Shaded(points, np.full(len(points), -1), view, principled.evaluate(*look, irradiance, specular), blocked,
@@ -247,10 +249,12 @@ def _sharpen(lit: LitSurface, met: MetPoints, arrives: np.ndarray) -> np.ndarray
         return arrives
     unsure, made = _find_unsure(lit, met, sharp, arrives.take(sharp.number, 1)), arrives.copy()
     for strong, beside in zip((False, True), sharp.beside):
-        row, spot = np.nonzero(unsure & (sharp.strong == strong))
-        rays, pattern = beside.shape[2], 0 if met.pattern is None else met.pattern[row]
-        seen = _trace_skin(lit, met, np.repeat(row, rays), beside[spot, pattern].reshape(-1, 3))
-        made[row, sharp.number[spot]] = seen.reshape(-1, rays).mean(1)
+        row, spot = find_pairs(unsure & (sharp.strong == strong))
+        rays, pattern = beside.shape[2], 0 if met.pattern is None else met.pattern.take(row)
+        towards = beside.reshape(-1, 3 * rays).take(spot * spots.PATTERNS + pattern, 0).reshape(-1, 3)
+        seen = _trace_skin(lit, met, np.repeat(row, rays), towards).astype(np.float32)
+        at = row * made.shape[1] + sharp.number[spot]
+        made.reshape(-1)[at] = seen.reshape(-1, rays) @ np.full(rays, 1 / rays, np.float32)
     return made
 
 
@@ -267,20 +271,20 @@ def _find_unsure(lit: LitSurface, met: MetPoints, sharp: spots.SharpSpots, arriv
     unsure = np.zeros(meets.shape, bool)
 
     def ask(asked: np.ndarray) -> None:
-        row, ray = np.nonzero(asked.astype(np.float32) @ sharp.told > 0)
+        row, ray = find_pairs(asked.astype(np.float32) @ sharp.told > 0)
         if len(row):
-            seen = _trace_skin(lit, met, row, sharp.asked[ray])
+            seen = _trace_skin(lit, met, row, sharp.asked.take(ray, 0))
             for owner in sharp.owner:
-                spot = owner[ray]
-                apart = (np.abs(seen - arrives[row, spot]) > config.spot_edge) & asked[row, spot]
-                unsure[row[apart], spot[apart]] = True
+                at = row * arrives.shape[1] + owner[ray]
+                apart = (np.abs(seen - arrives.take(at)) > config.spot_edge) & asked.take(at)
+                unsure.reshape(-1)[at[apart]] = True
 
     if lead is None:
         ask(meets)
         return unsure
     plain = (arrives < config.spot_edge) | (arrives > 1 - config.spot_edge)
     spared = meets & meets.take(lead, 0) & plain & (np.abs(arrives - arrives.take(lead, 0)) <= config.spot_edge)
-    spared[lead == np.arange(len(lead))] = False
+    spared &= (lead != np.arange(len(lead)))[:, None]
     ask(meets & ~spared)
     ask(spared & unsure.take(lead, 0))
     return unsure
@@ -289,10 +293,10 @@ def _find_unsure(lit: LitSurface, met: MetPoints, sharp: spots.SharpSpots, arriv
 def _trace_skin(lit: LitSurface, met: MetPoints, row: np.ndarray, direction: np.ndarray) -> np.ndarray:
     """Which rays (R, 3) from points row (R,) the asset's own skin lets through, (R,) bool."""
     config = lit.transport.config
-    lift = np.maximum(np.float32(config.lift * CELL), np.float32(config.pixel_lift) * met.size[row])
+    lift = np.maximum(np.float32(config.lift * CELL), np.float32(config.pixel_lift) * met.size).take(row)
     origin, seen = met.feet.leave(row, direction, lift)
     free = np.flatnonzero(seen)
-    seen[free] = ~lit.skin.block(origin[free], direction[free], np.full(len(free), np.inf, np.float32))
+    seen[free] = ~lit.skin.block(origin.take(free, 0), direction.take(free, 0), np.full(len(free), np.inf, np.float32))
     return seen
 
 
@@ -362,7 +366,9 @@ def _mirror_spots(lit: LitSurface, met: MetPoints, arrives: np.ndarray, wide: np
     made[:, rows] = mirror(part, rows, config.point_glare)
     if narrow is not None:
         made[:, narrow.rows] = narrow.average(partial(mirror, limit=config.part_glare))
-    return made * wide[:, None, None]
+    between = np.flatnonzero((wide > 0) & (wide < 1))
+    made[:, between] *= wide[between, None, None]
+    return made
 
 
 def _light_by_lamps(lit: LitSurface, met: MetPoints, arrives: np.ndarray, among: np.ndarray

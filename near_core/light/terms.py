@@ -108,6 +108,18 @@ def mirror_spots(light: PreparedLight, asset_to_map: np.ndarray, surfels: Surfel
                        np.ascontiguousarray(arrives), config.spot_roughness, limit * light.mean, threads=1)
 
 
+def add_mirrored(opened: np.ndarray, glare: np.ndarray, mirrored: np.ndarray) -> np.ndarray:
+    """What points reflect of the open map and of what arrives, (K, 2, 2, 3), of the former (K, 2, 3),
+    spots' glare (2, K, 2, 3) and what mirror_asset says, (K, 7 or more). Flat, as numpy is slow along short axes."""
+    count = len(mirrored)
+    opened, glare, made = opened.reshape(count, 6), glare.reshape(2, count, 6), np.empty((count, 12), np.float32)
+    np.add(opened, glare[0], out=made[:, :6])
+    arrives = opened * (1 - mirrored[:, 6:7])
+    arrives += mirrored[:, :6]
+    np.add(np.maximum(arrives, 0, out=arrives), glare[1], out=made[:, 6:])
+    return made.reshape(count, 2, 2, 3)
+
+
 def take_part(terms: np.ndarray, shading: str) -> np.ndarray:
     """Terms (K, TERMS, 3) with 0 in those that are not of this shading, as scene.Settings has it."""
     others = {"diffuse": Term.GLOSSY, "glossy": Term.DIFFUSE}.get(shading)
@@ -121,6 +133,13 @@ def take_part(terms: np.ndarray, shading: str) -> np.ndarray:
 def pick_rows(chosen: np.ndarray) -> np.ndarray | slice:
     """Those of chosen (K,) bool, as an index that copies nothing where it is all of them."""
     return slice(None) if chosen.all() else np.flatnonzero(chosen)
+
+
+def find_pairs(asked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """As np.nonzero of (K, P), which is slow where P is small."""
+    at, short = np.flatnonzero(asked), asked.shape[1]
+    row = at // short
+    return row, at - short * row
 
 
 def _trace_reflections(prepared: Transport, surfels: Surfels, illumination: Illumination, layer: NearLayer,

@@ -235,7 +235,7 @@ def _find_leads(across: np.ndarray, down: np.ndarray, points: triangles.Points, 
     upper, first = np.flatnonzero((across | down) % 2 == 0), np.full(tile.max() + 1, -1)
     first[tile[upper]] = upper
     lead = first[tile]
-    apart = points.position - points.position[lead]
+    apart = points.position - points.position.take(lead, 0)
     alike = (lead >= 0) & (np.bincount(tile)[tile] <= 4)
     alike &= np.einsum("kc,kc->k", apart, apart) < reach**2
     return np.where(alike, lead, np.arange(len(reach)))
