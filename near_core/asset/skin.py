@@ -12,7 +12,7 @@ import numpy as np
 
 from ..directions import decode_octahedral, encode_octahedral, unit
 from ..errors import NearError
-from ..mesh import BRIGHTEST, texture
+from ..mesh import BRIGHTEST, Mesh, compute_face_normals, texture
 
 MAX_FACES, MAX_VERTICES, MAX_MATERIALS = 4_000_000, 12_000_000, 256
 LONGEST_BENT = 0.04  # asset units; longer edges of a skin are halved, so that it bends as the surfels do
@@ -66,17 +66,36 @@ def subdivide(skin: Skin, longest: float, most: int = 500_000) -> Skin:
         split = np.linalg.norm(points - np.roll(points, -1, 1), axis=2) > longest  # (F, 3), the edges from each corner
         if not split.any() or len(skin.faces) + split.sum() > most:
             return skin
-        skin = _split_edges(skin, split)
+        skin = split_edges(skin, split)
 
 
-def _split_edges(skin: Skin, split: np.ndarray) -> Skin:
-    """Halves the edges that split (F, 3) says, each from a corner to the next."""
-    first, second = skin.faces, np.roll(skin.faces, -1, 1)
-    ends = np.sort(np.stack([first[split], second[split]], 1), 1)
-    ends, row = np.unique(ends, axis=0, return_inverse=True)
-    middle = np.zeros_like(skin.faces)
-    middle[split] = len(skin.vertices) + row
-    count = split.sum(1)
+def find_facing(skin: Skin) -> np.ndarray:
+    """(V, 3) float32 unit: where its surface faces at each vertex."""
+    if skin.normal is not None:
+        return skin.normal
+    normal, area = compute_face_normals(Mesh(skin.vertices, skin.faces))
+    weighted = np.repeat(normal * area[:, None], 3, 0)
+    return unit(np.stack([np.bincount(skin.faces.ravel(), axis, len(skin.vertices)) for axis in weighted.T], 1)
+                ).astype(np.float32)
+
+
+def find_edges(faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The edges of triangles (F, 3), (E, 2) rows of vertices, the lower first, and which of them leads from each corner
+    to the next, (F, 3)."""
+    ends = np.sort(np.stack([faces, np.roll(faces, -1, 1)], 2).astype(np.int64), 2)
+    keys, row = np.unique(ends[..., 0] << 32 | ends[..., 1], return_inverse=True)
+    return np.stack([keys >> 32, keys & 0xffffffff], 1), row.reshape(faces.shape)
+
+
+def split_edges(skin: Skin, split: np.ndarray) -> Skin:
+    """Halves the edges that split (F, 3) says, each from a corner to the next, in all faces that share one. Vertices
+    keep their rows; new ones follow."""
+    ends, row = find_edges(skin.faces)
+    chosen = np.zeros(len(ends), bool)
+    chosen[row[split]] = True
+    split = chosen[row]
+    middle = len(skin.vertices) + (np.cumsum(chosen) - 1)[row]  # of edges that are split
+    ends, count = ends[chosen], split.sum(1)
     # turned so that a single split edge is the first, a single whole one the last
     turn = np.where(count == 1, split.argmax(1), (split.argmin(1) + 1) % 3)[:, None] + np.arange(3)
     a, b, c = np.take_along_axis(skin.faces, turn % 3, 1).T

@@ -6,23 +6,26 @@ from dataclasses import replace
 
 import numpy as np
 
-from .._kernels import grid
 from ..directions import unit
 from ..image import srgb_encode
 from ..mesh import Material, Mesh, encode_light
 from ..mesh.surface_nets import compute_vertex_normals
 from . import proxy_mesh
+from .blending import blend_corners, blend_materials
 from .neural_asset import NeuralAsset
 from .skin import Skin, SkinMaterial, decode_pictures
-from .surfels import SURFEL_RESOLUTION, Surfels
+from .surfels import Surfels
 
 LEAST_CELL = 4  # texels along a quad's edge on its map
 
 
 def make_mesh(asset: NeuralAsset, surfels: Surfels, side: int = 2048) -> Mesh:
-    """A mesh in the asset's frame: its skin with its own maps where it has one; else the proxy's quads, each with a
-    place of its own on maps of side x side texels, that surfels and texels are blended onto. surfels: the asset's."""
-    return convert_skin(asset.skin) if asset.skin is not None else _unwrap(asset, surfels, side)
+    """A mesh in the asset's frame: the skin of an asset from a mesh, with its own maps; else the proxy's quads, each
+    with a place of its own on maps of side x side texels, where what surfels and texels or the skin's corners say is
+    blended. surfels: the asset's."""
+    if asset.skin is not None and asset.camera is None:
+        return convert_skin(asset.skin)
+    return _unwrap(asset, surfels, side)  # the skin that photos were painted onto has no maps
 
 
 def convert_skin(skin: Skin) -> Mesh:
@@ -59,7 +62,9 @@ def _unwrap(asset: NeuralAsset, surfels: Surfels, side: int) -> Mesh:
     uv = (cell * place[:, None] + 0.5 + corners * (cell - 1)) / size  # V from the top
     normal = compute_vertex_normals(made.vertices, made.faces)
     points, facing = _spread(made.vertices[made.faces], cell), unit(_spread(normal[made.faces], cell))
-    values = _blend(asset, surfels, points, facing)
+    values = blend_materials(surfels, asset.texels, points, facing)
+    if asset.skin is not None:
+        values[:, :3] = blend_corners(asset.skin, points, facing)
     image = np.zeros((columns, columns, cell, cell, values.shape[1]), np.float32)
     image[place[:, 1], place[:, 0]] = values.reshape(-1, cell, cell, values.shape[1])
     image = image.swapaxes(1, 2).reshape(size, size, -1)
@@ -97,22 +102,3 @@ def _spread(quads: np.ndarray, cell: int) -> np.ndarray:
     a, b, c, d = (quads[:, k] for k in range(4))
     between = ((1 - v) * ((1 - u) * a + u * b) + v * ((1 - u) * d + u * c)).transpose(2, 0, 1, 3)
     return np.ascontiguousarray(between.reshape(-1, 3), np.float32)
-
-
-def _blend(asset: NeuralAsset, surfels: Surfels, points: np.ndarray, normals: np.ndarray) -> np.ndarray:
-    """Base colour, roughness and metallic of points (K, 3), (K, 5) float32; and what they emit, (K, 8), where surfels
-    do."""
-    glow = [] if surfels.emission is None else [surfels.emission]
-    told = np.ascontiguousarray(np.column_stack(
-        [surfels.base_color, surfels.roughness, surfels.metallic, *glow]), np.float32)
-    lattice = grid.Grid(surfels.position, surfels.normal, SURFEL_RESOLUTION)
-    share = np.ascontiguousarray(np.clip(surfels.area, 0.05, 1) * surfels.opacity, np.float32)
-    made = grid.blend(lattice, points, normals, told, share)
-    if asset.texels is not None and len(asset.texels):
-        texels = asset.texels
-        fine = grid.Grid(texels.position, np.ascontiguousarray(surfels.normal[texels.surfel]), 2 * SURFEL_RESOLUTION)
-        colors = grid.blend(fine, points, normals, texels.compute_colors(surfels),
-                            np.ascontiguousarray(texels.area))
-        found = colors.any(1)
-        made[found, :3] = colors[found]
-    return made

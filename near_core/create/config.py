@@ -28,6 +28,18 @@ class SkinConfig:
     picture_bytes: int = 1_000_000  # at most, of all maps together
 
 
+@dataclass(frozen=True)
+class PaintingConfig:
+    """How dense the corners are that keep photos' colours. Chosen by hand."""
+
+    faces: int = 300_000  # at most
+    longest: float = 1 / 64  # asset units; longer edges are halved whatever their colours
+    rounds: int = 2  # of halving edges for their colours
+    finest: float = 1.1 / 256  # asset units; shorter edges are not halved: texels are 1 / 256 wide
+    color_step: float = 0.015  # display colour; edges are halved whose middle differs more from their ends' mean
+    least_normal: float = 0.1  # length of surfels' mean normal; where it is less, they contradict each other
+
+
 # how much of a mesh an asset keeps, from small and quick to fine; a draft has no skin, surfels alone draw it
 DETAILS = {"draft": None, "standard": SkinConfig(), "closeup": SkinConfig(120_000, 3_000_000)}
 
@@ -161,6 +173,7 @@ class StackConfig:
     top_curve: float = 0.6  # power of the height by which its wall widens upward
     floor: float = 0.5  # of its height below which it is filled
     wall: float = 3.0  # cells of 128^3
+    rounding: float = 1.4  # the same; the radius of edges
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,7 @@ from .material import (
     widen_roughness,
 )
 from .matting import open_matting, predict_matte, require_known
+from .painting import paint_skin
 from .photo import Matte, Photo, prepare
 from .poses import Angles, PlacedPhoto, find_known_lens, find_lens, list_angles, list_shots, place_cameras
 from .refinement import refine_colors
@@ -266,21 +267,24 @@ def open_shape(shot: Shot, shape: Occluders, matting: str = "near", progress: Pr
 def _reconstruct(model: NearMini, views: list[PhotoView], mesh: meshes.Mesh | None, found: bool, seed: int,
                  progress: Progress, config: ReconstructionConfig) -> NeuralAsset:
     """The asset that photos show, without a name. mesh: its shape, where that is known. found: no camera was told."""
-    if mesh is not None:  # it knows its normals
-        return _apply_materials(model, views, mesh, None, seed, part(progress, 0.25, 1.0), config)
-    mirrors: Sequence[Movement] = ()
+    shape, error, mirrors = mesh, None, MIRRORS  # a mesh knows its normals
     progress("Shape", 0.0)
-    if len(views) > 1:
-        shape, mirrors = reconstruct_surface(model, views, part(progress, 0.0, 0.25), config)
-        shape = settle_frame(shape, views) if found else shape
-    else:
-        deep, config = _find_solid(model, views[0], part(progress, 0.0, 0.25), config)
-        shape = extract_surface(deep, views[0], config)
-    made = _apply_materials(model, views, shape, config.normal_error_rms, seed, part(progress, 0.25, 1.0), config,
-                            mirrors)
-    if len(views) > 1:  # a shape of several photos knows its normals better than each
-        return made
-    return replace(made, surfels=blend_normals(made.surfels, views[0], config.normal_blend))
+    if mesh is None:
+        error = config.normal_error_rms
+        if len(views) > 1:
+            shape, mirrors = reconstruct_surface(model, views, part(progress, 0.0, 0.25), config)
+            shape = settle_frame(shape, views) if found else shape
+        else:
+            deep, config = _find_solid(model, views[0], part(progress, 0.0, 0.25), config)
+            shape = extract_surface(deep, views[0], config)
+    made = _apply_materials(model, views, shape, error, seed, part(progress, 0.25, 0.95), config, mirrors)
+    leans = mesh is None and len(views) == 1  # a shape of several photos knows its normals better than each
+    if leans:
+        made = replace(made, surfels=blend_normals(made.surfels, views[0], config.normal_blend))
+    progress("Skin", 0.95)
+    skin = paint_skin(shape, made.surfels, made.texels, leans)
+    progress("Done", 1.0)
+    return replace(made, texels=None, skin=skin)
 
 
 def _find_solid(model: NearMini, view: PhotoView, progress: Progress, config: ReconstructionConfig
@@ -297,8 +301,7 @@ def _find_solid(model: NearMini, view: PhotoView, progress: Progress, config: Re
 
 
 def _apply_materials(model: NearMini, views: list[PhotoView], shape: meshes.Mesh, normal_error: float | None, seed: int,
-                     progress: Progress, config: ReconstructionConfig, mirrors: Sequence[Movement] = MIRRORS
-                     ) -> NeuralAsset:
+                     progress: Progress, config: ReconstructionConfig, mirrors: Sequence[Movement]) -> NeuralAsset:
     """The asset of a shape with the materials that photos show. normal_error: of the shape's normals, as
     widen_roughness wants it; None where they are exact. mirrors: as fuse_photos takes them."""
     progress("Surface", 0.0)
@@ -322,7 +325,6 @@ def _apply_materials(model: NearMini, views: list[PhotoView], shape: meshes.Mesh
     progress("Latent", 0.9)
     material = sampling.average_materials(surfels, coords)
     slat = encode(model, surfels, coords)
-    progress("Done", 1.0)
     return NeuralAsset(coords, material, slat, surfels, texels, model=MODEL, model_hash=model.digest)
 
 

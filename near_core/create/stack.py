@@ -181,12 +181,18 @@ def _make_base(away: np.ndarray, z: np.ndarray, radius: float, config: StackConf
     thick = config.wall * CELL
     upper = thick + share * (config.base_height * radius - thick)
     lower = np.maximum(upper - thick, 0)
-    return np.minimum.reduce([radius - away, upper - z, z - lower]) / CELL
+    return _meet(config.rounding, *(each / CELL for each in (radius - away, upper - z, z - lower)))
 
 
 def _make_top(away: np.ndarray, z: np.ndarray, radius: float, height: float, config: StackConfig) -> np.ndarray:
     """The same of a cup that stands on it, open on top."""
     outer = radius * (config.top_foot + (1 - config.top_foot) * np.clip(z / height, 0, 1) ** config.top_curve)
-    body = np.minimum.reduce([outer - away, height - z, z]) / CELL
-    hollow = np.minimum(outer - config.wall * CELL - away, z - config.floor * height) / CELL
-    return np.minimum(body, -hollow)
+    hollow = np.minimum(outer - config.wall * CELL - away, z - config.floor * height)
+    return _meet(config.rounding, *(each / CELL for each in (outer - away, height - z, z, -hollow)))
+
+
+def _meet(radius: float, *depths: np.ndarray) -> np.ndarray:
+    """How deep points lie in what solids have in common, by how deep they lie in each; its edges have a radius, since
+    sharp ones would be jagged on a grid."""
+    beyond = np.sqrt(np.sum([np.maximum(radius - each, 0) ** 2 for each in depths], 0))
+    return np.maximum(np.minimum.reduce(depths), radius) - beyond

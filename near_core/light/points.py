@@ -145,6 +145,15 @@ def meet(lit: LitSurface, around: Told, points: Surfels, view: np.ndarray, size:
                      None if turned is None else highlights.split(points, turned, config))
 
 
+def find_confidence(lit: LitSurface, points: Surfels) -> np.ndarray:
+    """(K,) float32: how sure the surfels around points are, 0..1."""
+    surfels = lit.transport.surfels
+    if (surfels.confidence == 1).all():
+        return points.confidence
+    return grid.blend(lit.transport.grid, points.position, points.normal, surfels.confidence[:, None],
+                      np.ascontiguousarray(surfels.opacity), threads=1)[:, 0]
+
+
 def _spare_rays(points: Surfels, view: np.ndarray, config: TransportConfig) -> np.ndarray:
     """How many times the rays of points are halved, (K,) uint8: by what these mirror by Schlick's formula; once at most
     where it is so sharp that nothing averages their noise."""

@@ -138,10 +138,11 @@ def _place(instance: SkinnedInstance, around: Told, channels: int, settings: Set
         asked, gain = {"Normal", "Shadow"} & set(settings.passes), np.float32(instance.look.gain)
         normal = unit(surfels.shading_normal @ covector) if asked else surfels.shading_normal
         open_sky = lit.light.find_openness(normal) if "Shadow" in asked else 1
+        trusted = points.find_confidence(lit, surfels) if "Confidence" in settings.passes else surfels.confidence
         known = passes.pack(depth, radiance * gain, {
             "Base Color": surfels.base_color, "Normal": normal,
             "Roughness": surfels.roughness, "Metallic": surfels.metallic, "Shadow": shaded.visibility * open_sky,
-            "Confidence": surfels.confidence, "Emission": gain * surfels.glow}, settings.passes)
+            "Confidence": trusted, "Emission": gain * surfels.glow}, settings.passes)
         if known.shape[1] == channels:
             return known
         features = np.zeros((len(surfels), channels), np.float32)
