@@ -50,7 +50,7 @@ def _fill_empty_slots(scene: Any) -> None:
         if ob.type not in ("MESH", "CURVE", "SURFACE", "META", "FONT", "CURVES", "POINTCLOUD"):
             continue
         if plain is None:
-            plain = bpy.data.materials.new("NeAR plain")
+            plain = bpy.data.materials.new("default_surface")  # what Cycles calls it for Cryptomatte
             plain.use_nodes = True
         if not ob.material_slots:
             data.materials.append(plain)

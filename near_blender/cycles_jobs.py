@@ -33,7 +33,8 @@ PASSES = {"Combined": ("", ("Combined",)), "Depth": ("use_pass_z", ("Depth",)),
           "Object Index": ("use_pass_object_index", ("IndexOB", "Object Index")),
           "Material Index": ("use_pass_material_index", ("IndexMA", "Material Index")),
           **{name: ("", (aov,)) for name, (aov, _) in cycles_aovs.AOVS.items()},
-          "Cryptomatte Object": ("use_pass_cryptomatte_object", ("CryptoObject",))}
+          **{f"Cryptomatte {kind}": (f"use_pass_cryptomatte_{kind.lower()}", (f"Crypto{kind}",))
+             for kind in ("Object", "Material", "Asset")}}
 _COLORS = ("Combined", "Diffuse Color", *GLOSSY, *TRANSMITTED, "Emission", "Base Color")
 _BLUR = 2  # texels, twice
 _LEAST = 32  # pixels along an edge of what is denoised
@@ -230,8 +231,8 @@ def _find_light(kind: tuple[str, ...], drawn: dict[str, np.ndarray]) -> np.ndarr
 
 def _pick(name: str, drawn: dict[str, np.ndarray]) -> list[tuple[str, np.ndarray]]:
     """The passes that are meant by name, with the names they go by."""
-    if name == "Cryptomatte Object":
-        found = [(key, drawn[key]) for key in sorted(drawn) if key.startswith("CryptoObject")]
+    if name in composite.RANKED:
+        found = [(key, drawn[key]) for key in sorted(drawn) if key.startswith(PASSES[name][1])]
     else:
         found = [(name, drawn[key]) for key in PASSES[name][1] if key in drawn]
     if not found:

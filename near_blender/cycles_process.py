@@ -75,7 +75,7 @@ class CyclesProcess(worker_process.WorkerProcess):
         without, they are plain surfaces.
 
         The result's `passes` are float32 (H, W, channels) with row 0 on top: Combined premultiplied RGBA, Depth metres
-        along the view axis and 1e10 where nothing is; Cryptomatte comes as CryptoObject00 and following.
+        along the view axis and 1e10 where nothing is; each Cryptomatte comes as CryptoObject00 and so on.
         """
         job = self._ask_once("draw", state, channel, camera=camera, size=size, border=border, proxies=list(proxies),
                          passes=list(passes), samples=samples, denoise=denoise, threads=threads,

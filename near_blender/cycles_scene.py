@@ -153,7 +153,7 @@ def _list_links(ob: Any) -> list[Any]:
     linked = [linking.receiver_collection, linking.blocker_collection] if linking else []
     return [ob.name_full, ob.instance_type, sorted(own.to_dict().items()) if own else [],
             *(each and each.name_full for each in (*(slot.material for slot in ob.material_slots), *linked,
-                                                   ob.near.asset))]
+                                                   ob.near.asset, ob.parent))]
 
 
 def _find_own(ob: Any) -> Any:

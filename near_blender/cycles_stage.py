@@ -12,7 +12,7 @@ import bpy
 import numpy as np
 from mathutils import Matrix
 
-from . import cycles_loss, cycles_motion, node_trees
+from . import cycles_loss, cycles_motion, node_trees, sync
 from ._core import errors
 from .cycles_aovs import Values
 from .cycles_filter import GlossyFilter
@@ -177,15 +177,23 @@ class StagedScene:
         return drawn
 
     def _hold(self, ob: Any, matrix: np.ndarray) -> None:
-        """Puts an object where it shall be, whatever moved it: sheared matrices need a parent."""
+        """Puts an object where it shall be, whatever moved it: sheared matrices need a parent. That is the topmost one,
+        which Cryptomatte asks for, where it can be."""
         ob.constraints.clear()
         if ob.animation_data is not None:
             ob.animation_data_clear()
-        ob.parent, ob.parent_type = self._anchor, "OBJECT"
-        ob.matrix_parent_inverse = Matrix(matrix.tolist())
-        ob.matrix_basis = Matrix()
         ob.delta_location, ob.delta_rotation_euler, ob.delta_scale = (0, 0, 0), (0, 0, 0), (1, 1, 1)
         ob.delta_rotation_quaternion = (1, 0, 0, 0)
+        top, place = sync.find_top(ob), Matrix(matrix.tolist())
+        above = self._pose.get(top.name_full)
+        if top in (ob, self._anchor) and _is_near(np.array(Matrix.LocRotScale(*place.decompose())), matrix):
+            ob.parent, ob.matrix_basis = None, place
+            return
+        if top == ob or above is None or not Matrix(above.tolist()).determinant():
+            top, above = self._anchor, np.eye(4)
+        ob.parent, ob.parent_type = top, "OBJECT"
+        ob.matrix_parent_inverse = Matrix((np.linalg.inv(above) @ matrix).tolist())
+        ob.matrix_basis = Matrix()
 
 
 class Drawing:
@@ -239,8 +247,8 @@ class Drawing:
         now = np.array([here[name].matrix_world for name in names], np.float64)
         wanted = np.array([self._pose[name] for name in names])
         with np.errstate(invalid="ignore"):
-            off = np.abs(now - wanted).max((1, 2)) > _AWAY * (1e-3 + np.abs(wanted).max((1, 2)))
-        self.moved = [name for name, bad in zip(names, off) if bad]
+            there = _is_near(now, wanted)
+        self.moved = [name for name, good in zip(names, there) if not good]
 
     def _take(self, result: Any) -> None:
         width, height = result.resolution_x, result.resolution_y
@@ -257,6 +265,11 @@ class Drawing:
                 self._progress("Drawing ordinary objects", 0.9 * done / max(1, of))
             else:
                 self._progress("Preparing ordinary objects", 0.0)
+
+
+def _is_near(now: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Whether matrices (..., 4, 4) are those that are wanted."""
+    return np.abs(now - wanted).max((-2, -1)) <= _AWAY * (1e-3 + np.abs(wanted).max((-2, -1)))
 
 
 def _switch(changed: list[tuple[Any, str, bool]]) -> None:

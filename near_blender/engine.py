@@ -120,7 +120,7 @@ class NearRenderEngine(bpy.types.RenderEngine):
             raise
         self.end_result(result)
         self._stamp.end("picture")
-        passes.describe(self, view_layer, passes.list_names(depsgraph, assets, around is not None))
+        passes.describe(self, depsgraph, assets, around is not None)
         self._stamp.write(self, assets, flags.choose_quality(depsgraph.scene_eval))
 
     def _draw(self, depsgraph: bpy.types.Depsgraph, assets: sync.VisibleAssets, light: world.WorldLight,

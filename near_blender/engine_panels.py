@@ -165,9 +165,12 @@ class NEAR_VIEWLAYER_PT_passes(EngineProperties):
         light.prop(view_layer, "use_pass_emit", text="Emission")
         light.prop(_near(view_layer), "use_pass_shadow")
         matte = layout.column(heading="Cryptomatte")
-        matte.prop(view_layer, "use_pass_cryptomatte_object", text="Object")
+        kinds = {"Object": "use_pass_cryptomatte_object", "Material": "use_pass_cryptomatte_material",
+                 "Asset": "use_pass_cryptomatte_asset"}
+        for text, switch in kinds.items():
+            matte.prop(view_layer, switch, text=text)
         levels = matte.column()
-        levels.active = view_layer.use_pass_cryptomatte_object
+        levels.active = any(getattr(view_layer, switch) for switch in kinds.values())
         levels.prop(view_layer, "pass_cryptomatte_depth", text="Levels")
 
 

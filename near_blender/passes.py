@@ -13,11 +13,12 @@ from ._core import composite, cryptomatte, scene
 
 EMPTY_DEPTH = 1e10  # metres, as Cycles
 BAND = 16  # rows of a pass that are moved at once, within a core's cache
-OBJECT = "CryptoObject"  # what Cycles and Blender's Cryptomatte node call RANKED's layers
-RANKED = composite.RANKED
+# Cryptomatte's passes -> what Cycles and Blender's node call their layers, and what of a sync.Owner they tell apart
+RANKED = dict(zip(composite.RANKED, (("CryptoObject", "name"), ("CryptoMaterial", "material"), ("CryptoAsset", "top"))))
+_MOST_RANKS = 16
 MIST = "Mist"  # what is not composite.CLEAR
 VECTOR = "Vector"  # of exposure.make_vectors; like Cycles, a picture with motion blur has none
-WHO = ("Object Index", "Material Index", RANKED)  # made of scene.INSTANCES
+WHO = ("Object Index", "Material Index", *RANKED)  # made of scene.INSTANCES
 
 # view layer switches: pass name -> (owner, property); Combined is always there
 _SWITCHES = {"Depth": ("", "use_pass_z"), "Normal": ("", "use_pass_normal"),
@@ -26,7 +27,7 @@ _SWITCHES = {"Depth": ("", "use_pass_z"), "Normal": ("", "use_pass_normal"),
              "Confidence": ("near", "use_pass_confidence"), VECTOR: ("", "use_pass_vector"),
              MIST: ("", "use_pass_mist"), "Emission": ("", "use_pass_emit"),
              "Object Index": ("", "use_pass_object_index"), "Material Index": ("", "use_pass_material_index"),
-             RANKED: ("", "use_pass_cryptomatte_object")}
+             **{name: ("", f"use_pass_{name.lower().replace(' ', '_')}") for name in RANKED}}
 _CHANNELS: dict[str, tuple[str, Any]] = {  # the others are one VALUE named X
     "Combined": ("RGBA", "COLOR"), "Depth": ("Z", "VALUE"), "Normal": ("XYZ", "VECTOR"), "Base Color": ("RGB", "COLOR"),
     "Emission": ("RGB", "COLOR"), MIST: ("Z", "VALUE"), VECTOR: ("XYZW", "VECTOR")}
@@ -63,16 +64,16 @@ def add(engine: bpy.types.RenderEngine, view_layer: Any) -> None:
 
 def _list_layers(view_layer: Any) -> Iterable[tuple[str, str, Any]]:
     for name in list_wanted(view_layer):
-        if name == RANKED:
+        if name in RANKED:
             for number in range(count_ranks(view_layer) // 2):
-                yield f"{OBJECT}{number:02}", "RGBA", "COLOR"
+                yield f"{RANKED[name][0]}{number:02}", "rgba", "COLOR"  # small, and no file compresses ids with loss
         else:
             yield name, *_CHANNELS.get(name, ("X", "VALUE"))
 
 
 def count_ranks(view_layer: Any) -> int:
     """Levels of view_layer's Cryptomatte, an even number."""
-    return view_layer.pass_cryptomatte_depth // 2 * 2
+    return (min(view_layer.pass_cryptomatte_depth, _MOST_RANKS) + 1) // 2 * 2
 
 
 def expose(made: dict[str, np.ndarray], exposure: float) -> None:
@@ -106,26 +107,28 @@ def identify(made: dict[str, np.ndarray], owners: Sequence[sync.Owner], wanted: 
     pairs = made.pop(scene.INSTANCES, nobody).reshape(*pixels, -1, 2)
     number = pairs[..., 0].astype(int)
 
-    def look_up(values: list[float], of: np.ndarray) -> np.ndarray:
+    def look_up(values: Sequence[float], of: np.ndarray) -> np.ndarray:
         return np.array([0, *values], np.float32)[of]
 
     if "Object Index" in wanted:
         made["Object Index"] = look_up([owner.index for owner in owners], number[..., :1])
     if "Material Index" in wanted:
         made["Material Index"] = look_up([owner.material_index for owner in owners], number[..., :1])
-    if RANKED in wanted:
-        pairs[..., 0] = look_up([float(cryptomatte.compute_id(owner.name)) for owner in owners], number)
-        touched = pairs[..., 0, 1] > 0
-        made[RANKED] = np.zeros((*touched.shape, 2 * ranks), np.float32)
-        made[RANKED][touched] = composite.merge_ranks(pairs[touched], ranks).reshape(-1, 2 * ranks)
+    touched = pairs[..., 0, 1] > 0
+    for name in set(wanted) & RANKED.keys():
+        called = [getattr(owner, RANKED[name][1]) for owner in owners]
+        seen = pairs[touched]
+        seen[..., 0] = look_up([float(cryptomatte.compute_id(each)) for each in called], number[touched])
+        made[name] = np.zeros((*pixels, 2 * ranks), np.float32)
+        made[name][touched] = composite.merge_ranks(seen, ranks).reshape(-1, 2 * ranks)
 
 
 def write(layer: Any, made: dict[str, np.ndarray], view: str) -> None:
     """Puts passes (H, W, C) into Blender's: rows bottom-up, colours in the working space, empty depth far away. `made`
     is used up."""
     for name, values in made.items():
-        if name == RANKED:
-            layers = {f"{OBJECT}{number:02}": values[..., 4 * number:4 * number + 4]
+        if name in RANKED:
+            layers = {f"{RANKED[name][0]}{number:02}": values[..., 4 * number:4 * number + 4]
                       for number in range(values.shape[-1] // 4)}
         else:
             layers = {MIST if name == composite.CLEAR else name: _convert(name, values)}
@@ -162,15 +165,18 @@ def _convert(name: str, values: np.ndarray) -> np.ndarray:
     return values
 
 
-def list_names(depsgraph: bpy.types.Depsgraph, assets: sync.VisibleAssets, ordinary: bool) -> set[str]:
-    """Of the objects that a picture shows. ordinary: whether others than assets are drawn."""
-    names = {owner.name for owner in assets.owners}
-    return names | {ob.name for ob in depsgraph.objects if ob.type != "CAMERA"} if ordinary else names
-
-
-def describe(engine: bpy.types.RenderEngine, view_layer: Any, names: Iterable[str]) -> None:
-    """Writes into the finished picture which objects' names its Cryptomatte holds."""
-    if RANKED in list_wanted(view_layer):
-        result = engine.get_result()
-        for key, value in cryptomatte.describe(f"{view_layer.name}.{OBJECT}", names).items():
-            result.stamp_data_add_field(key, value)
+def describe(engine: bpy.types.RenderEngine, depsgraph: bpy.types.Depsgraph, assets: sync.VisibleAssets, ordinary: bool
+             ) -> None:
+    """Writes into the finished picture which names its Cryptomattes hold. ordinary: whether others than assets are
+    drawn."""
+    layer = depsgraph.view_layer_eval
+    wanted = RANKED.keys() & set(list_wanted(layer))
+    others = [ob for ob in depsgraph.objects if ob.type != "CAMERA"] if ordinary and wanted else []
+    owners = [*assets.owners, *map(sync.describe_owner, others)]
+    for name in wanted:
+        called, part = RANKED[name]
+        names = {getattr(owner, part) for owner in owners}
+        if part == "material" and ordinary:
+            names |= {each.name for each in depsgraph.ids if isinstance(each, bpy.types.Material)}
+        for key, value in cryptomatte.describe(f"{layer.name}.{called}", names).items():
+            engine.get_result().stamp_data_add_field(key, value)

@@ -26,7 +26,7 @@ STILL = {"ARRAY", "BEVEL", "DECIMATE", "EDGE_SPLIT", "MIRROR", "MULTIRES", "REME
 _CYCLES = {"Combined": "Combined", "Depth": "Depth", "Normal": "Normal", "Emission": "Emission", "Vector": "Vector",
            passes.MIST: "Mist",
            **{name: name for name in ("Base Color", "Roughness", "Metallic", "Shadow")},
-           "Object Index": "Object Index", "Material Index": "Material Index", passes.RANKED: "Cryptomatte Object"}
+           "Object Index": "Object Index", "Material Index": "Material Index", **{name: name for name in passes.RANKED}}
 _probes: cache.RecentResults[scene.Probe] = cache.RecentResults(16 << 20, lambda probe: probe.nbytes)
 _occluders: cache.RecentResults[scene.Occluders] = cache.RecentResults(4)
 
@@ -271,9 +271,9 @@ def convert(answer: dict[str, np.ndarray], wanted: tuple[str, ...], ranks: int) 
     solid = made["Combined"][..., 3:] * ((made["Depth"] > 0) | (made["Combined"][..., 3:] < 1))
     if "Confidence" in wanted:
         made["Confidence"] = solid.astype(np.float32)
-    if passes.RANKED in wanted:
-        pairs = np.concatenate([answer[name] for name in sorted(answer) if name.startswith(passes.OBJECT)], -1)
-        made[passes.RANKED] = pairs[..., :2 * ranks]
+    for name in set(wanted) & passes.RANKED.keys():
+        layers = [answer[each] for each in sorted(answer) if each.startswith(passes.RANKED[name][0])]
+        made[name] = np.concatenate(layers, -1)[..., :2 * ranks]
     return made
 
 

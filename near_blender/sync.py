@@ -16,15 +16,18 @@ from .lamps import VisibleLamps
 
 DARK = -64.0  # stops of exposure by which nothing is left
 MOST_COMPARED = 2_000  # instances
+NO_MATERIAL = "default_surface"  # what Cycles calls the material of what has none
 
 
 @dataclass(frozen=True)
 class Owner:
-    """What data passes call the object that an instance shows: its name and both pass indexes."""
+    """What data passes call an object: its name and pass index, its material's, and the name of its topmost parent."""
 
     name: str
     index: int
+    material: str
     material_index: int
+    top: str
 
 
 @dataclass
@@ -87,7 +90,7 @@ class VisibleAssets:
         self.frames.append(copy.frame)
         self.bends.append(bent)
         self.bounds.append(probe_places.read_bounds(ob, standing))
-        self.owners.append(Owner(ob.original.name, ob.pass_index, getattr(ob.active_material, "pass_index", 0)))
+        self.owners.append(describe_owner(ob))
         self.instances.append({"asset": key, "matrix": standing @ copy.frame, "look": looks.read(ob),
                                "shadow": ob.visible_shadow, "name": ob.original.name_full,
                                "deformation": bent and bent.hash})
@@ -106,6 +109,20 @@ class VisibleAssets:
 def is_asset(ob: Any) -> bool:
     """Whether ob, original or evaluated, stands for a neural asset."""
     return ob.original.near.asset is not None
+
+
+def describe_owner(ob: Any) -> Owner:
+    """Of an object, original or evaluated. It counts as made of its first material."""
+    material = ob.material_slots[0].material if len(ob.material_slots) else None
+    name, index = (NO_MATERIAL, 0) if material is None else (material.name, material.pass_index)
+    return Owner(ob.name, ob.pass_index, name, index, find_top(ob).name)
+
+
+def find_top(ob: Any) -> Any:
+    """The topmost parent of an object; itself where it has none."""
+    while ob.parent is not None:
+        ob = ob.parent
+    return ob
 
 
 def collect_assets(depsgraph: bpy.types.Depsgraph, space: bpy.types.SpaceView3D | None = None) -> VisibleAssets:

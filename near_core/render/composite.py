@@ -12,7 +12,8 @@ from .parallel import parallel_map
 
 NEAREST = ("Depth", "Object Index", "Material Index", "Vector")  # never mixed: of what covers most of a pixel
 CLEAR = "Clear"  # (H, W, 1): how much of a pixel something covers without mist before it
-RANKED = "Cryptomatte"  # (H, W, 2 R): R pairs of id and coverage, the greatest coverage first; id 0 is nothing
+# (H, W, 2 R) each: R pairs of id and coverage, the greatest coverage first; id 0 is nothing
+RANKED = ("Cryptomatte Object", "Cryptomatte Material", "Cryptomatte Asset")
 _COVERING = (*LIGHT, CLEAR)  # premultiplied
 BAND = 16  # rows that a sky is put behind at once: what they need stays in a core's cache
 LEAST_COVERAGE = 1e-4  # of a pixel: what covers less gets no rank
@@ -76,14 +77,14 @@ def compose(assets: dict[str, np.ndarray], ordinary: dict[str, np.ndarray], fron
         before = None if front is None else front[name]
         if name in NEAREST:
             made[name] = _choose(name, assets, ordinary, front)
-        elif name == RANKED:
+        elif name in RANKED:
             made[name] = _rank(assets[name], ordinary[name], before, hiding, free)
         else:
             own = assets[name] * (free if name in _COVERING else free * alpha) if name in assets else 0
             made[name] = own + _lie_around(ordinary[name], before, hiding)
     made["Combined"][..., 3:] = ordinary["Combined"][..., 3:] * (1 - alpha) + alpha * (1 - cut) - free * held
     covered = free * alpha + _lie_around(_cover(ordinary), None if front is None else _cover(front), hiding)
-    for name in set(made) - {*_COVERING, RANKED, *NEAREST}:
+    for name in set(made) - {*_COVERING, *RANKED, *NEAREST}:
         made[name] /= np.where(covered > 1e-4, covered, 1)
     if "Normal" in made:
         made["Normal"] = unit(made["Normal"])
@@ -156,9 +157,9 @@ def _measure_bend(depth: np.ndarray) -> np.ndarray:
 
 def _fade(assets: dict[str, np.ndarray], seen: np.ndarray) -> dict[str, np.ndarray]:
     faded = assets | {name: assets[name] * seen for name in _COVERING if name in assets}
-    if RANKED in assets:
-        covers = np.arange(assets[RANKED].shape[-1]) % 2 == 1
-        faded[RANKED] = np.where(covers, assets[RANKED] * seen, assets[RANKED])
+    for name in assets.keys() & set(RANKED):
+        covers = np.arange(assets[name].shape[-1]) % 2 == 1
+        faded[name] = np.where(covers, assets[name] * seen, assets[name])
     return faded
 
 

@@ -90,8 +90,8 @@ def read(path: Path) -> dict[str, np.ndarray]:
                 key, _, letter = name.rpartition(".")
                 passes.setdefault(f"{key}.{view}" if view else key, {})[letter] = channel.pixels
     one_layer = len({key.split(".")[0] for key in passes}) == 1
-    return {key.partition(".")[2] if one_layer else key:
-            np.stack([values[c] for c in sorted(values, key="RGBAXYZW".index)], -1) for key, values in passes.items()}
+    return {key.partition(".")[2] if one_layer else key: np.stack(
+        [values[c] for c in sorted(values, key="RGBUVAXYZWrgba".index)], -1) for key, values in passes.items()}
 
 
 def show_every_pass(view_layer: bpy.types.ViewLayer) -> None:

@@ -11,6 +11,7 @@ import stage
 
 from near_blender import client, cycles_scene
 from near_core import errors
+from near_core.image import cryptomatte
 from tests.machine import slowness
 
 SIZE = 32, 24
@@ -311,16 +312,26 @@ def test_animation_parents_and_constraints_are_followed(scene):
     assert capture().fields["scene"] == key
 
 
-def test_a_pose_that_the_second_blender_cannot_reach_is_forced(scene):
-    cube, state = bpy.context.object, capture()
+@pytest.mark.parametrize("shear,hangs,called", [(0.1, False, ""), (0.1, True, "Root"), (0, False, "Cube"),
+                                                (0, True, "Root")])
+def test_a_pose_that_the_second_blender_cannot_reach_is_forced(scene, shear, hangs, called):
+    """called: what Cryptomatte then calls it, the name of its topmost parent."""
+    cube, root = bpy.context.object, bpy.data.objects.new("Root", None)
+    scene.collection.objects.link(root)
+    root.scale = 1, 2, 0.5
+    cube.parent = root if hangs else None
+    state = capture()
     names, matrices = state.fields["names"], state.fields["matrices"].copy()
-    matrices[names.index("Cube")] = [[0.2, 0.1, 0, 1], [0, 0.2, 0, 0], [0, 0, 0.2, 0], [0, 0, 0, 1]]  # sheared
+    matrices[names.index("Cube")] = [[0.2, shear, 0, 1], [0, 0.2, 0, 0], [0, 0, 0.2, 0], [0, 0, 0, 1]]
     cube.keyframe_insert("location", frame=1)
     state = capture()
     forced = cycles_scene.SceneState(state.fields | {"matrices": matrices}, state.needs)
-    answer = client.get_cycles().draw(forced, view(scene), SIZE, **OPTIONS).result()
-    columns = np.nonzero((answer["passes"]["Depth"] < 1e9).any((0, 2)))[0]
-    assert not answer["stale"] and columns.mean() > 20
+    answer = client.get_cycles().draw(forced, view(scene), SIZE, passes=["Depth", "Cryptomatte Asset"],
+                                      **OPTIONS).result()
+    seen = answer["passes"]["Depth"][..., 0] < 1e9
+    assert not answer["stale"] and np.nonzero(seen.any(0))[0].mean() > 20
+    ids = answer["passes"]["CryptoAsset00"][seen][:, 0]
+    assert not called or np.isin(cryptomatte.compute_id(called), ids)
 
 
 def test_objects_that_hang_on_each_other_are_drawn(scene):

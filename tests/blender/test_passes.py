@@ -26,9 +26,9 @@ def scene(ball):
     return scene
 
 
-def coverage(made: dict[str, np.ndarray], name: str) -> np.ndarray:
-    """What a Cryptomatte's reader finds of an object."""
-    ranks = np.concatenate([made[f"CryptoObject{k:02}"] for k in range(3)], -1)
+def coverage(made: dict[str, np.ndarray], name: str, kind: str = "CryptoObject") -> np.ndarray:
+    """What a Cryptomatte's reader finds of an object, a material or an asset."""
+    ranks = np.concatenate([made[f"{kind}{k:02}"] for k in range(3)], -1)
     pairs = ranks.reshape(*ranks.shape[:2], 6, 2)
     return np.where(pairs[..., 0] == cryptomatte.compute_id(name), pairs[..., 1], 0).sum(-1)
 
@@ -151,3 +151,57 @@ def compare_vectors(scene, folder, parts: list[slice]) -> None:
         solid = (made["Combined"][:, inside, 3] > 0.99) & (truth["Combined"][:, inside, 3] > 0.99)
         assert solid.sum() > 20 and np.abs(theirs[solid]).max() > 1
         assert np.median(np.abs(own - theirs)[solid]) < 0.1 and np.abs(own - theirs)[solid].max() < 1
+
+
+def test_cryptomattes_are_cycles_own(ball, tmp_path):
+    """Of materials and assets: what hangs on something else, what has two materials, and what has none."""
+    scene = stage.make_stage()
+    scene.render.film_transparent, scene.near.samples, scene.near.denoise = True, 16, False
+    root = bpy.data.objects.new("Root", None)
+    scene.collection.objects.link(root)
+    joint = bpy.data.objects.new("Joint", None)
+    scene.collection.objects.link(joint)
+    joint.parent = root
+    asset = stage.add_asset(ball)
+    asset.parent, asset.active_material.name = joint, "Skin"
+    for name, place in (("Bare", (-1.2, 0, 0)), ("Two", (1.2, 0, 0)), ("Post", (0.1, -1, 0))):
+        bpy.ops.mesh.primitive_cube_add(size=0.5, location=place)
+        bpy.context.object.name = name
+    two = bpy.data.objects["Two"]
+    two.parent = joint
+    for name in ("Red", "Blue"):
+        two.data.materials.append(bpy.data.materials.new(name))
+    two.data.polygons[0].material_index = two.data.polygons[1].material_index = 1
+    layer = scene.view_layers[0]
+    for kind in ("object", "material", "asset"):
+        setattr(layer, f"use_pass_cryptomatte_{kind}", True)
+    layer.near.use_pass_base_color = True  # which gives what has no material one
+    made = stage.render(scene, tmp_path)
+    scene.render.engine, scene.cycles.samples, scene.cycles.device = "CYCLES", 16, "CPU"
+    scene.cycles.use_denoising = False
+    truth = stage.render(scene, tmp_path, "truth")
+    layers = {name for name in truth if name.startswith("Crypto")}
+    assert len(layers) == 9 and layers == {name for name in made if name.startswith("Crypto")}
+    assert list_letters(tmp_path / "picture.exr") == list_letters(tmp_path / "truth.exr")
+    for kind, names in (("CryptoMaterial", ("Skin", "default_surface", "Red", "Blue")),
+                        ("CryptoAsset", ("Root", "Bare", "Post")), ("CryptoObject", ("Asset", "Bare", "Post", "Two"))):
+        for name in names:
+            own, theirs = coverage(made, name, kind), coverage(truth, name, kind)
+            assert theirs.sum() > 15 and np.abs(own - theirs).mean() < 0.01, (kind, name)
+            assert own.sum() == pytest.approx(theirs.sum(), rel=0.08), (kind, name)
+        said, theirs = (read_manifest(tmp_path / f"{file}.exr", kind) for file in ("picture", "truth"))
+        assert set(names) <= said.keys() and all(said[name] == theirs[name] for name in names)
+
+
+def list_letters(path) -> set[str]:
+    with OpenEXR.File(str(path), separate_channels=True, header_only=True) as file:
+        return {name for part in file.parts for name in part.channels if "Crypto" in name}
+
+
+def read_manifest(path, kind: str) -> dict[str, str]:
+    with OpenEXR.File(str(path), header_only=True) as file:
+        said = {key: value for part in file.parts for key, value in part.header.items() if "cryptomatte" in key}
+    prefix = next(key[:-len("name")] for key, value in said.items() if key.endswith("/name") and value.endswith(kind))
+    assert {key.rpartition("/")[2] for key in said if key.startswith(prefix)} == {
+        "name", "hash", "conversion", "manifest"}
+    return json.loads(said[f"{prefix}manifest"])

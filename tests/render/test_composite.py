@@ -50,7 +50,7 @@ def layer_picture(first: list[str], transparent: bool) -> dict[str, np.ndarray]:
             "Base Color": data.mean(0).reshape(1, 1, 3).astype(np.float32),
             "Depth": np.full((1, 1, 1), 0 if most is None else ROWS[names[most]][0], np.float32),
             "Object Index": np.full((1, 1, 1), 0 if most is None else ROWS[names[most]][2], np.float32),
-            "Cryptomatte": np.array(ranks, np.float32).reshape(1, 1, 8)}
+            "Cryptomatte Object": np.array(ranks, np.float32).reshape(1, 1, 8)}
 
 
 @pytest.mark.parametrize("transparent", [False, True])
@@ -74,7 +74,7 @@ def test_assets_stand_among_ordinary_things_with_clean_edges(fence, asset, wall,
     coverage = np.isin(everything, ["fence", "asset", "wall"]).mean()
     if transparent or wall in (0, 1):  # else the sky's share of a pixel is not known, and data fade as Cycles' do
         np.testing.assert_allclose(made["Base Color"] * max(coverage, 1e-6), want["Base Color"], atol=0.02)
-    np.testing.assert_allclose(made["Cryptomatte"][..., 1::2], want["Cryptomatte"][..., 1::2], atol=0.02)
+    np.testing.assert_allclose(made["Cryptomatte Object"][..., 1::2], want["Cryptomatte Object"][..., 1::2], atol=0.02)
     for name in ("Depth", "Object Index"):
         assert made[name].item() in {want[name].item(), *(ROWS[n][0 if name == "Depth" else 2] for n in everything)}
     shares = sorted(((everything.count(n), n) for n in set(everything) - {"sky"}), reverse=True)
@@ -86,7 +86,7 @@ def test_without_assets_the_picture_is_the_ordinary_one():
     ordinary = layer_picture(["fence"] * 100 + ["sky"] * 100, False)
     empty = {name: np.zeros_like(values) for name, values in ordinary.items()}
     made = compose(empty, ordinary, layer_picture(["fence"] * 100 + [""] * 100, True))
-    for name in ("Combined", "Depth", "Cryptomatte"):
+    for name in ("Combined", "Depth", "Cryptomatte Object"):
         np.testing.assert_array_equal(made[name], ordinary[name])
 
 
@@ -130,8 +130,8 @@ def test_a_blurred_asset_covers_what_is_behind_it_as_long_as_it_is_there(fence, 
     off = 0.13 if behind == "sky" and 0 < fence and asset < 1 else 1e-5  # which of the sky is beside is not known
     np.testing.assert_allclose(made["Combined"], want["Combined"], atol=off)
     if behind == "wall":
-        np.testing.assert_allclose(np.sort(made["Cryptomatte"][0, 0, 1::2]), np.sort(want["Cryptomatte"][0, 0, 1::2]),
-                                   atol=0.11)
+        covered = (np.sort(each["Cryptomatte Object"][0, 0, 1::2]) for each in (made, want))
+        np.testing.assert_allclose(*covered, atol=0.11)
 
 
 def draw_plane(color: tuple[int, int, int], alpha: np.ndarray | float, depth: float) -> dict[str, np.ndarray]:
