@@ -21,6 +21,7 @@ from . import (
     mist,
     ordinary,
     passes,
+    position,
     stamp,
     surroundings,
     sync,
@@ -168,6 +169,8 @@ class NearRenderEngine(bpy.types.RenderEngine):
         """Exposes what the worker drew of the assets, and adds what it does not know."""
         passes.expose(made, sync.find_exposure(frame))
         made |= exposure.make_vectors(made, camera, self._steps, view)
+        if passes.POSITION in wanted:
+            made[passes.POSITION] = position.make_positions(made, camera)
         made |= mist.make_clear(made, camera, frame.world if passes.MIST in wanted else None)
 
     def _describe_view(self, depsgraph: bpy.types.Depsgraph, view: str, motion: exposure.Motion | None

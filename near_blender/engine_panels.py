@@ -151,6 +151,7 @@ class NEAR_VIEWLAYER_PT_passes(EngineProperties):
         data = layout.column(heading="Data")
         data.prop(view_layer, "use_pass_z", text="Depth")
         data.prop(view_layer, "use_pass_mist", text="Mist")
+        data.prop(view_layer, "use_pass_position", text="Position")
         data.prop(view_layer, "use_pass_normal", text="Normal")
         vector = data.row()
         vector.active = not (context.scene.render.use_motion_blur and view_layer.use_motion_blur)

@@ -133,10 +133,8 @@ def make_vectors(made: dict[str, np.ndarray], camera: cameras.Camera, steps: Mot
     number, depth = made[scene.INSTANCES][..., 0].astype(int), made["Depth"][..., 0]
     rows, columns = np.nonzero((number > 0) & (depth > 0))
     at = np.stack([columns + 0.5, rows + 0.5], 1)
-    chosen, near = number[rows, columns] - 1, depth[rows, columns, None]
-    local = (at - camera.intrinsics[:2, 2]) / np.diag(camera.intrinsics)[:2]
-    local = np.concatenate([local * (1 if camera.orthographic else near), near, np.ones_like(near)], 1)
-    world = local @ np.linalg.inv(camera.world_to_camera).T
+    chosen = number[rows, columns] - 1
+    world = np.column_stack([camera.lift(at, depth[rows, columns]), np.ones(len(at))])
     for time, part, sign in ((0, slice(0, 2), 1), (2, slice(2, 4), -1)):
         seen = steps.cameras[view][time]
         x, y, z = (_carry(world, chosen, steps, time) @ seen.world_to_camera.T)[:, :3].T

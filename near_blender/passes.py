@@ -17,6 +17,7 @@ BAND = 16  # rows of a pass that are moved at once, within a core's cache
 RANKED = dict(zip(composite.RANKED, (("CryptoObject", "name"), ("CryptoMaterial", "material"), ("CryptoAsset", "top"))))
 _MOST_RANKS = 16
 MIST = "Mist"  # what is not composite.CLEAR
+POSITION = "Position"  # of position.make_positions
 VECTOR = "Vector"  # of exposure.make_vectors; like Cycles, a picture with motion blur has none
 WHO = ("Object Index", "Material Index", *RANKED)  # made of scene.INSTANCES
 
@@ -25,12 +26,13 @@ _SWITCHES = {"Depth": ("", "use_pass_z"), "Normal": ("", "use_pass_normal"),
              "Base Color": ("near", "use_pass_base_color"), "Roughness": ("near", "use_pass_roughness"),
              "Metallic": ("near", "use_pass_metallic"), "Shadow": ("near", "use_pass_shadow"),
              "Confidence": ("near", "use_pass_confidence"), VECTOR: ("", "use_pass_vector"),
-             MIST: ("", "use_pass_mist"), "Emission": ("", "use_pass_emit"),
+             MIST: ("", "use_pass_mist"), POSITION: ("", "use_pass_position"), "Emission": ("", "use_pass_emit"),
              "Object Index": ("", "use_pass_object_index"), "Material Index": ("", "use_pass_material_index"),
              **{name: ("", f"use_pass_{name.lower().replace(' ', '_')}") for name in RANKED}}
 _CHANNELS: dict[str, tuple[str, Any]] = {  # the others are one VALUE named X
     "Combined": ("RGBA", "COLOR"), "Depth": ("Z", "VALUE"), "Normal": ("XYZ", "VECTOR"), "Base Color": ("RGB", "COLOR"),
-    "Emission": ("RGB", "COLOR"), MIST: ("Z", "VALUE"), VECTOR: ("XYZW", "VECTOR")}
+    "Emission": ("RGB", "COLOR"), MIST: ("Z", "VALUE"), VECTOR: ("XYZW", "VECTOR"),
+    POSITION: ("XYZ", "VECTOR")}
 _BUILT_IN = ("Combined", "Depth", "Normal")  # passes that Blender adds by itself
 
 
@@ -44,7 +46,7 @@ def list_wanted(view_layer: Any, vectors: bool = True) -> tuple[str, ...]:
 def list_neural(wanted: Iterable[str], held: bool = False) -> tuple[str, ...]:
     """What near_core is to draw for them. held: whether there are holdouts among the assets."""
     names = [name for name in wanted if name in scene.PASSES]
-    if {VECTOR, MIST} & set(wanted) and "Depth" not in names:
+    if {VECTOR, MIST, POSITION} & set(wanted) and "Depth" not in names:
         names.append("Depth")
     return (*names, scene.INSTANCES) if held or set(wanted) & {*WHO, VECTOR, MIST} else tuple(names)
 

@@ -24,7 +24,7 @@ STILL = {"ARRAY", "BEVEL", "DECIMATE", "EDGE_SPLIT", "MIRROR", "MULTIRES", "REME
          "SUBSURF", "TRIANGULATE", "WEIGHTED_NORMAL", "WELD", "WIREFRAME"}  # modifiers that do the same in every frame
 # what near_core calls a pass -> what the second Blender does
 _CYCLES = {"Combined": "Combined", "Depth": "Depth", "Normal": "Normal", "Emission": "Emission", "Vector": "Vector",
-           passes.MIST: "Mist",
+           passes.MIST: "Mist", passes.POSITION: "Position",
            **{name: name for name in ("Base Color", "Roughness", "Metallic", "Shadow")},
            "Object Index": "Object Index", "Material Index": "Material Index", **{name: name for name in passes.RANKED}}
 _probes: cache.RecentResults[scene.Probe] = cache.RecentResults(16 << 20, lambda probe: probe.nbytes)

@@ -10,7 +10,8 @@ from ..scene import LIGHT, PASSES, Camera, Environment
 from .config import CompositeConfig
 from .parallel import parallel_map
 
-NEAREST = ("Depth", "Object Index", "Material Index", "Vector")  # never mixed: of what covers most of a pixel
+# never mixed: of what covers most of a pixel
+NEAREST = ("Depth", "Object Index", "Material Index", "Vector", "Position")
 CLEAR = "Clear"  # (H, W, 1): how much of a pixel something covers without mist before it
 # (H, W, 2 R) each: R pairs of id and coverage, the greatest coverage first; id 0 is nothing
 RANKED = ("Cryptomatte Object", "Cryptomatte Material", "Cryptomatte Asset")

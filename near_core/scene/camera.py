@@ -77,6 +77,12 @@ class Camera:
             np.add(across[:, axis], along[:, axis, None], out=rays[..., axis])
         return rays
 
+    def lift(self, at: np.ndarray, depth: np.ndarray) -> np.ndarray:
+        """World points (P, 3) float64 at places of the picture (P, 2), pixels, and depths (P,) along the view axis."""
+        across = (at - self.intrinsics[:2, 2]) / np.diag(self.intrinsics)[:2]
+        local = np.column_stack([across * (1 if self.orthographic else depth[:, None]), depth, np.ones(len(depth))])
+        return (local @ np.linalg.inv(self.world_to_camera).T)[:, :3]
+
     def measure_pixel(self, depth: np.ndarray) -> np.ndarray:
         """Metres that a pixel is wide at depths along the view axis, any shape."""
         return (np.ones_like(depth) if self.orthographic else depth) / np.float32(self.intrinsics[0, 0])
