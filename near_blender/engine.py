@@ -148,7 +148,7 @@ class NearRenderEngine(bpy.types.RenderEngine):
         answers = self._wait_for(jobs, 0.0 if around is None else 0.3, 1.0 if around is None else 0.8)
         made, self._stamp.model = answers[0]["passes"], answers[0]["model"]
         held = passes.measure_held(made, assets)
-        self._complete(made, camera, frame, view, wanted)
+        self._complete(made, camera, frame, view, wanted, held)
         passes.identify(made, assets.owners, needed, ranks)
         if around is None:
             passes.cut_out(made, held)
@@ -165,13 +165,14 @@ class NearRenderEngine(bpy.types.RenderEngine):
         return composite.compose(made, behind, front, held, cut, pixel, answers[0]["blurred"])
 
     def _complete(self, made: dict[str, np.ndarray], camera: scene.Camera, frame: Any, view: str,
-                  wanted: tuple[str, ...]) -> None:
+                  wanted: tuple[str, ...], held: np.ndarray) -> None:
         """Exposes what the worker drew of the assets, and adds what it does not know."""
         passes.expose(made, sync.find_exposure(frame))
         made |= exposure.make_vectors(made, camera, self._steps, view)
         if passes.POSITION in wanted:
             made[passes.POSITION] = position.make_positions(made, camera)
-        made |= mist.make_clear(made, camera, frame.world if passes.MIST in wanted else None)
+        if passes.MIST in wanted:
+            made[composite.CLEAR] = mist.make_clear(made, camera, frame.world, held)
 
     def _describe_view(self, depsgraph: bpy.types.Depsgraph, view: str, motion: exposure.Motion | None
                        ) -> dict[str, Any]:
