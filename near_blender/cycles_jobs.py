@@ -17,9 +17,11 @@ from .cycles_filter import GLOSSY, TRANSMITTED
 from .cycles_front import measure_pixel
 from .cycles_stage import StagedScene, can_denoise
 
+OWN = "AOV "  # what stands before the name of an AOV of the artist's, which is a pass, too
 # pass -> (the view layer's switch, Blender's names for it before and from 5.0)
 PASSES = {"Combined": ("", ("Combined",)), "Depth": ("use_pass_z", ("Depth",)),
           "Normal": ("use_pass_normal", ("Normal",)), "Position": ("use_pass_position", ("Position",)),
+          "UV": ("use_pass_uv", ("UV",)),
           "Vector": ("use_pass_vector", ("Vector",)), "Mist": ("use_pass_mist", ("Mist",)),
           "Diffuse Color": ("use_pass_diffuse_color", ("DiffCol", "Diffuse Color")),
           "Glossy Color": ("use_pass_glossy_color", ("GlossCol", "Glossy Color")),
@@ -99,6 +101,7 @@ class CyclesJobs:
         for name, (switch, _) in PASSES.items():
             if switch:
                 setattr(stage.layer, switch, name in wanted)
+        stage.keep_uv("UV" in wanted)
         stage.values.want(stage.layer, wanted)
         with stage.without_film_tricks(holdouts=not request["holdouts"]):
             try:
@@ -124,6 +127,7 @@ class CyclesJobs:
         for name, (switch, _) in PASSES.items():
             if switch:
                 setattr(stage.layer, switch, name in needed)
+        stage.keep_uv(False)
         reflected = {ob.name_full: ob.visible_diffuse or ob.visible_glossy for ob in stage.objects}
         shown = [*request["proxies"], *(name for name, value in reflected.items() if value)]
         unseen = [ob.name_full for ob in stage.objects if ob.type == "LIGHT" or not reflected[ob.name_full]]
@@ -234,7 +238,8 @@ def _pick(name: str, drawn: dict[str, np.ndarray]) -> list[tuple[str, np.ndarray
     if name in composite.RANKED:
         found = [(key, drawn[key]) for key in sorted(drawn) if key.startswith(PASSES[name][1])]
     else:
-        found = [(name, drawn[key]) for key in PASSES[name][1] if key in drawn]
+        called = (name.removeprefix(OWN),) if name.startswith(OWN) else PASSES[name][1]
+        found = [(name, drawn[key]) for key in called if key in drawn]
     if not found:
         raise errors.NearError("Cycles made no pass {name}.", "Report this with the version of Blender.", name=name)
     if name in _COLORS:

@@ -68,11 +68,11 @@ class CyclesProcess(worker_process.WorkerProcess):
 
         camera: cycles_scene.describe_camera's. size: width, height of the whole frame in pixels. border: left, top,
         right, bottom in pixels from the top left corner, None for the whole frame. proxies: name_full of objects.
-        passes: keys of cycles_jobs.PASSES. threads: 0 for all. transparent: the film, None as the scene has it.
-        holes: name_full of a proxy and its mesh to the world, (4, 4), or (T, 4, 4) while the shutter is open, for each
-        instance of an asset that shall be a hole with alpha 0, two pixels larger than the proxy: with a transparent
-        film, what is left is what is in front of them. holdouts: whether the artist's own holdouts are holes, too;
-        without, they are plain surfaces.
+        passes: keys of cycles_jobs.PASSES, or OWN and an AOV's name. threads: 0 for all. transparent: the film, None as
+        the scene has it. holes: name_full of a proxy and its mesh to the world, (4, 4), or (T, 4, 4) while the shutter
+        is open, for each instance of an asset that shall be a hole with alpha 0, two pixels larger than the proxy: with
+        a transparent film, what is left is what is in front of them. holdouts: whether the artist's own holdouts are
+        holes, too; without, they are plain surfaces.
 
         The result's `passes` are float32 (H, W, channels) with row 0 on top: Combined premultiplied RGBA, Depth metres
         along the view axis and 1e10 where nothing is; each Cryptomatte comes as CryptoObject00 and so on.

@@ -123,7 +123,8 @@ def _describe_settings(scene: Any, questions: str) -> str:
     return str([[_list_values(group) for group in groups if group is not None],
                 scene_properties.list_asked(scene, questions),
                 _list_looks(data.objects),
-                [_list_layers(layer.layer_collection) for layer in scene.view_layers],
+                [(_list_layers(layer.layer_collection), [(aov.name, aov.type) for aov in layer.aovs])
+                 for layer in scene.view_layers],
                 cycles_loss.stamp_painted(), cycles_loss.stamp_files(scene.frame_current)])
 
 

@@ -43,6 +43,7 @@ class StagedScene:
         self.values: Any = None
         self.filter: Any = None
         self._simulations: Any = None
+        self._has_uv = False  # whether its pictures hold the pass UV
         self._seen: dict[str, bool] = {}  # visible_camera of the objects that jobs change, as the artist has it
         self._pose: dict[str, np.ndarray] = {}
 
@@ -70,6 +71,7 @@ class StagedScene:
         scene.camera, self.holes = self._camera, Holes(scene, self._dressed.find_mesh)
         self.values, self.filter = Values(scene), GlossyFilter(scene)
         self._simulations = Simulations(scene)
+        self._has_uv = any(layer.use_pass_uv for layer in scene.view_layers)
         scene.timeline_markers.clear()  # they could choose another camera
         set_up(scene)
         self.key = key
@@ -131,6 +133,15 @@ class StagedScene:
                                    (render, "threads_mode", "FIXED" if threads else "AUTO"),
                                    (render, "threads", threads or render.threads)):
             _set(owner, name, value)
+
+    def keep_uv(self, wanted: bool) -> None:
+        """Has every picture hold the pass UV once one wants it. Cycles, which keeps what it was given, would look for
+        the UVs of what is there only one picture later, unless all of it is new."""
+        if wanted and not self._has_uv:
+            self._has_uv = True
+            for ob in bpy.data.objects:
+                ob.update_tag(refresh={"DATA"})
+        _set(self.layer, "use_pass_uv", self._has_uv)
 
     def hide_from_camera(self, hidden: Iterable[str], shown: Iterable[str] = ()) -> None:
         """Has the camera not see those objects, and see the `shown` that are not hidden; all others as the artist."""

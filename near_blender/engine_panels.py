@@ -153,6 +153,7 @@ class NEAR_VIEWLAYER_PT_passes(EngineProperties):
         data.prop(view_layer, "use_pass_mist", text="Mist")
         data.prop(view_layer, "use_pass_position", text="Position")
         data.prop(view_layer, "use_pass_normal", text="Normal")
+        data.prop(view_layer, "use_pass_uv", text="UV")
         vector = data.row()
         vector.active = not (context.scene.render.use_motion_blur and view_layer.use_motion_blur)
         vector.prop(view_layer, "use_pass_vector", text="Vector")
@@ -173,6 +174,23 @@ class NEAR_VIEWLAYER_PT_passes(EngineProperties):
         levels = matte.column()
         levels.active = any(getattr(view_layer, switch) for switch in kinds.values())
         levels.prop(view_layer, "pass_cryptomatte_depth", text="Levels")
+
+
+class NEAR_VIEWLAYER_PT_aov(EngineProperties):
+    bl_label = "Shader AOV"
+    bl_context = "view_layer"
+    bl_parent_id = "NEAR_VIEWLAYER_PT_passes"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: bpy.types.Context) -> None:
+        view_layer: Any = context.view_layer
+        row = self.layout.row()
+        row.template_list("VIEWLAYER_UL_aov", "aovs", view_layer, "aovs", view_layer, "active_aov_index", rows=3)
+        buttons = row.column(align=True)
+        buttons.operator("scene.view_layer_add_aov", icon="ADD", text="")
+        buttons.operator("scene.view_layer_remove_aov", icon="REMOVE", text="")
+        if view_layer.active_aov and not view_layer.active_aov.is_valid:
+            self.layout.label(text="Conflicts with another render pass with the same name", icon="ERROR")
 
 
 class NEAR_VIEWLAYER_PT_override(EngineProperties):
@@ -219,8 +237,8 @@ class NEAR_OBJECT_PT_visibility(EngineProperties):
 
 
 CLASSES = (NEAR_RENDER_PT_quality, NEAR_RENDER_PT_ordinary, NEAR_RENDER_PT_motion_blur, NEAR_RENDER_PT_film,
-           NEAR_RENDER_PT_performance, NEAR_RENDER_PT_simplify, NEAR_VIEWLAYER_PT_passes, NEAR_VIEWLAYER_PT_override,
-           NEAR_WORLD_PT_light, NEAR_OBJECT_PT_visibility)
+           NEAR_RENDER_PT_performance, NEAR_RENDER_PT_simplify, NEAR_VIEWLAYER_PT_passes, NEAR_VIEWLAYER_PT_aov,
+           NEAR_VIEWLAYER_PT_override, NEAR_WORLD_PT_light, NEAR_OBJECT_PT_visibility)
 _register, _unregister = bpy.utils.register_classes_factory(CLASSES)  # type: ignore[func-returns-value, attr-defined]
 
 # stock panels that other engines claim for themselves but that suit NeAR as they are

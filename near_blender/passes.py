@@ -8,7 +8,7 @@ from typing import Any
 import bpy
 import numpy as np
 
-from . import colorspace, sync
+from . import colorspace, cycles_jobs, sync
 from ._core import composite, cryptomatte, scene
 
 EMPTY_DEPTH = 1e10  # metres, as Cycles
@@ -17,6 +17,7 @@ BAND = 16  # rows of a pass that are moved at once, within a core's cache
 RANKED = dict(zip(composite.RANKED, (("CryptoObject", "name"), ("CryptoMaterial", "material"), ("CryptoAsset", "top"))))
 _MOST_RANKS = 16
 MIST = "Mist"  # what is not composite.CLEAR
+UV = "UV"  # of ordinary things alone, as AOVs are
 POSITION = "Position"  # of position.make_positions
 VECTOR = "Vector"  # of exposure.make_vectors; like Cycles, a picture with motion blur has none
 WHO = ("Object Index", "Material Index", *RANKED)  # made of scene.INSTANCES
@@ -26,13 +27,17 @@ _SWITCHES = {"Depth": ("", "use_pass_z"), "Normal": ("", "use_pass_normal"),
              "Base Color": ("near", "use_pass_base_color"), "Roughness": ("near", "use_pass_roughness"),
              "Metallic": ("near", "use_pass_metallic"), "Shadow": ("near", "use_pass_shadow"),
              "Confidence": ("near", "use_pass_confidence"), VECTOR: ("", "use_pass_vector"),
-             MIST: ("", "use_pass_mist"), POSITION: ("", "use_pass_position"), "Emission": ("", "use_pass_emit"),
+             MIST: ("", "use_pass_mist"), POSITION: ("", "use_pass_position"),
+             UV: ("", "use_pass_uv"), "Emission": ("", "use_pass_emit"),
              "Object Index": ("", "use_pass_object_index"), "Material Index": ("", "use_pass_material_index"),
              **{name: ("", f"use_pass_{name.lower().replace(' ', '_')}") for name in RANKED}}
 _CHANNELS: dict[str, tuple[str, Any]] = {  # the others are one VALUE named X
     "Combined": ("RGBA", "COLOR"), "Depth": ("Z", "VALUE"), "Normal": ("XYZ", "VECTOR"), "Base Color": ("RGB", "COLOR"),
     "Emission": ("RGB", "COLOR"), MIST: ("Z", "VALUE"), VECTOR: ("XYZW", "VECTOR"),
-    POSITION: ("XYZ", "VECTOR")}
+    POSITION: ("XYZ", "VECTOR"), UV: ("UVA", "VECTOR")}
+_AOVS: dict[str, tuple[str, Any]] = {"VALUE": ("X", "VALUE"), "COLOR": ("RGBA", "COLOR")}  # by their types
+# an AOV that is called so is left out
+_TAKEN = {*_SWITCHES, *(called for _, names in cycles_jobs.PASSES.values() for called in names)}
 _BUILT_IN = ("Combined", "Depth", "Normal")  # passes that Blender adds by itself
 
 
@@ -40,7 +45,12 @@ def list_wanted(view_layer: Any, vectors: bool = True) -> tuple[str, ...]:
     """The passes that view_layer wants. vectors: whether there can be some."""
     owners = {"": view_layer, "near": view_layer.near}
     return ("Combined", *(name for name, (owner, prop) in _SWITCHES.items()
-                          if getattr(owners[owner], prop) and (vectors or name != VECTOR)))
+                          if getattr(owners[owner], prop) and (vectors or name != VECTOR)),
+            *(f"{cycles_jobs.OWN}{aov.name}" for aov in _list_aovs(view_layer)))
+
+
+def _list_aovs(view_layer: Any) -> list[Any]:
+    return [aov for aov in view_layer.aovs if aov.is_valid and aov.name not in _TAKEN]
 
 
 def list_neural(wanted: Iterable[str], held: bool = False) -> tuple[str, ...]:
@@ -65,8 +75,11 @@ def add(engine: bpy.types.RenderEngine, view_layer: Any) -> None:
 
 
 def _list_layers(view_layer: Any) -> Iterable[tuple[str, str, Any]]:
+    aovs = {f"{cycles_jobs.OWN}{aov.name}": aov for aov in _list_aovs(view_layer)}
     for name in list_wanted(view_layer):
-        if name in RANKED:
+        if name in aovs:
+            yield aovs[name].name, *_AOVS[aovs[name].type]
+        elif name in RANKED:
             for number in range(count_ranks(view_layer) // 2):
                 yield f"{RANKED[name][0]}{number:02}", "rgba", "COLOR"  # small, and no file compresses ids with loss
         else:
@@ -133,7 +146,8 @@ def write(layer: Any, made: dict[str, np.ndarray], view: str) -> None:
             layers = {f"{RANKED[name][0]}{number:02}": values[..., 4 * number:4 * number + 4]
                       for number in range(values.shape[-1] // 4)}
         else:
-            layers = {MIST if name == composite.CLEAR else name: _convert(name, values)}
+            called = MIST if name == composite.CLEAR else name.removeprefix(cycles_jobs.OWN)
+            layers = {called: _convert(name, values)}
         for called, part in layers.items():
             target = layer.passes.find_by_name(called, view)
             if target is not None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from . import client, cycles_scene, flags, lamps, looks, ordinary, passes, probe_places, slivers, sync, worker_process
 from ._core import asset, cache, composite, scene
-from .cycles_jobs import EMPTY
+from .cycles_jobs import EMPTY, OWN, PASSES
 
 MOST_PROBES = 64  # a frame; instances beyond share the nearest one
 FEW_PROBES = 8  # up to which they are large
@@ -22,11 +22,6 @@ FOOT = 32  # cells that something is before the edge of an asset at least
 NEAR = 6.0  # sizes of an asset around it in which what moves is seen in its probe
 STILL = {"ARRAY", "BEVEL", "DECIMATE", "EDGE_SPLIT", "MIRROR", "MULTIRES", "REMESH", "SCREW", "SKIN", "SOLIDIFY",
          "SUBSURF", "TRIANGULATE", "WEIGHTED_NORMAL", "WELD", "WIREFRAME"}  # modifiers that do the same in every frame
-# what near_core calls a pass -> what the second Blender does
-_CYCLES = {"Combined": "Combined", "Depth": "Depth", "Normal": "Normal", "Emission": "Emission", "Vector": "Vector",
-           passes.MIST: "Mist", passes.POSITION: "Position",
-           **{name: name for name in ("Base Color", "Roughness", "Metallic", "Shadow")},
-           "Object Index": "Object Index", "Material Index": "Material Index", **{name: name for name in passes.RANKED}}
 _probes: cache.RecentResults[scene.Probe] = cache.RecentResults(16 << 20, lambda probe: probe.nbytes)
 _occluders: cache.RecentResults[scene.Occluders] = cache.RecentResults(4)
 
@@ -101,7 +96,7 @@ class OrdinaryThings:
 
     def ask_picture(self, view: dict[str, Any], wanted: tuple[str, ...], transparent: bool) -> worker_process.JobHandle:
         """The ordinary picture. view: camera, size and border, as CyclesProcess.draw takes them."""
-        names = [_CYCLES[name] for name in dict.fromkeys((*wanted, "Depth")) if name in _CYCLES]
+        names = _list_drawn(wanted)
         return client.get_cycles().draw(
             self.state, **view, proxies=self._proxies, passes=names, samples=self._options.samples,
             denoise=self._options.denoise, threads=self._threads, transparent=transparent, channel="ordinary")
@@ -129,7 +124,7 @@ class OrdinaryThings:
         standing = self._assets.standing if self.moving is None else np.moveaxis(self.moving, 0, 1)
         holes = list({(each["name"], places.tobytes()): (each["name"], places) for each, places in zip(
             self._assets.instances, standing)}.values())  # copies by modifiers are one mesh
-        names = [_CYCLES[name] for name in dict.fromkeys((*wanted, "Depth")) if name in _CYCLES]
+        names = _list_drawn(wanted)
         return [client.get_cycles().draw(
             self.state, **view | {"border": border}, proxies=self._proxies, passes=names if holdouts else ["Combined"],
             samples=self._options.samples, denoise=self._options.denoise, threads=self._threads, transparent=True,
@@ -262,9 +257,14 @@ def measure_nearest(corners: np.ndarray, camera: scene.Camera) -> np.ndarray:
     return nearest
 
 
+def _list_drawn(wanted: tuple[str, ...]) -> list[str]:
+    """Those of the passes that the second Blender knows, and Depth."""
+    return [name for name in dict.fromkeys((*wanted, "Depth")) if name in PASSES or name.startswith(OWN)]
+
+
 def convert(answer: dict[str, np.ndarray], wanted: tuple[str, ...], ranks: int) -> dict[str, np.ndarray]:
     """Passes of the second Blender as composite.compose takes them."""
-    made = {name: answer[name][..., :scene.PASSES.get(name)] for name in _CYCLES if name in answer}
+    made = {name: answer[name][..., :scene.PASSES.get(name)] for name in _list_drawn(wanted) if name in answer}
     if passes.MIST in made:
         made[composite.CLEAR] = 1 - made.pop(passes.MIST)
     made["Depth"] = np.where(made["Depth"] > EMPTY, 0, made["Depth"]).astype(np.float32)

@@ -62,11 +62,11 @@ def compose(assets: dict[str, np.ndarray], ordinary: dict[str, np.ndarray], fron
     the assets, which are unseen in it. front: that again with the assets cut out of it, which is transparent there and
     behind them; None where nothing is in front of an asset. Data passes of these two are means over the pixel, 0 where
     nothing is (not divided by alpha); their Combined alpha is 1 where a sky is seen, and Depth 0 there. Each (H, W, n)
-    float32. All may hold NEAREST, RANKED and CLEAR. held: (H, W, 1), how much of the assets' alpha is a hole in the
-    picture. cut: (H, W, 1), how much of a pixel holes in front of the assets cover. pixel: metres that a pixel is wide
-    at the assets, (H, W) or one for all; with 0 nothing sinks into anything. blurred: whether assets are blurred: where
-    they are in a pixel for a part of the time, `front` also has what is seen while they are elsewhere. Returns the
-    passes of `ordinary`.
+    float32. All may hold NEAREST, RANKED and CLEAR. What `ordinary` alone has is premultiplied, and 0 on assets. held:
+    (H, W, 1), how much of the assets' alpha is a hole in the picture. cut: (H, W, 1), how much of a pixel holes in
+    front of the assets cover. pixel: metres that a pixel is wide at the assets, (H, W) or one for all; with 0 nothing
+    sinks into anything. blurred: whether assets are blurred: where they are in a pixel for a part of the time, `front`
+    also has what is seen while they are elsewhere. Returns the passes of `ordinary`.
     """
     if front is not None and np.any(pixel):
         seen = _find_seen(assets, ordinary, front, pixel, blurred, config)
@@ -85,7 +85,7 @@ def compose(assets: dict[str, np.ndarray], ordinary: dict[str, np.ndarray], fron
             made[name] = own + _lie_around(ordinary[name], before, hiding)
     made["Combined"][..., 3:] = ordinary["Combined"][..., 3:] * (1 - alpha) + alpha * (1 - cut) - free * held
     covered = free * alpha + _lie_around(_cover(ordinary), None if front is None else _cover(front), hiding)
-    for name in set(made) - {*_COVERING, *RANKED, *NEAREST}:
+    for name in made.keys() & assets.keys() - {*_COVERING, *RANKED, *NEAREST}:
         made[name] /= np.where(covered > 1e-4, covered, 1)
     if "Normal" in made:
         made["Normal"] = unit(made["Normal"])

@@ -72,6 +72,7 @@ CHANGES = {
     "name of a view layer": lambda scene: setattr(scene.view_layers[0], "name", "Beauty"),
     "parent, which a Cryptomatte names": lambda scene: setattr(
         bpy.data.objects["Cube"], "parent", bpy.data.objects["Lamp"]),
+    "an AOV": lambda scene: scene.view_layers[0].aovs.add(),
     "modifier": lambda scene: bpy.data.objects["Cube"].modifiers.new("Bevel", "BEVEL"),
     "holdout": lambda scene: setattr(bpy.context.view_layer.layer_collection.children[0], "holdout", True),
     "a number of the scene that a driver reads": lambda scene: scene.__setitem__("wetness", 0.5),

@@ -182,7 +182,7 @@ def test_cryptomattes_are_cycles_own(ball, tmp_path):
     truth = stage.render(scene, tmp_path, "truth")
     layers = {name for name in truth if name.startswith("Crypto")}
     assert len(layers) == 9 and layers == {name for name in made if name.startswith("Crypto")}
-    assert list_letters(tmp_path / "picture.exr") == list_letters(tmp_path / "truth.exr")
+    assert list_letters(tmp_path / "picture.exr", "Crypto") == list_letters(tmp_path / "truth.exr", "Crypto")
     for kind, names in (("CryptoMaterial", ("Skin", "default_surface", "Red", "Blue")),
                         ("CryptoAsset", ("Root", "Bare", "Post")), ("CryptoObject", ("Asset", "Bare", "Post", "Two"))):
         for name in names:
@@ -193,9 +193,10 @@ def test_cryptomattes_are_cycles_own(ball, tmp_path):
         assert set(names) <= said.keys() and all(said[name] == theirs[name] for name in names)
 
 
-def list_letters(path) -> set[str]:
+def list_letters(path, *passes: str) -> set[str]:
+    """Channels of these passes, as the file has them."""
     with OpenEXR.File(str(path), separate_channels=True, header_only=True) as file:
-        return {name for part in file.parts for name in part.channels if "Crypto" in name}
+        return {name for part in file.parts for name in part.channels if any(each in name for each in passes)}
 
 
 def read_manifest(path, kind: str) -> dict[str, str]:
@@ -205,3 +206,67 @@ def read_manifest(path, kind: str) -> dict[str, str]:
     assert {key.rpartition("/")[2] for key in said if key.startswith(prefix)} == {
         "name", "hash", "conversion", "manifest"}
     return json.loads(said[f"{prefix}manifest"])
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_aovs_and_uv_of_ordinary_things_are_cycles_own(ball, tmp_path, alone):
+    """Before an asset, behind it and beside it; the asset has none, and hides what is behind."""
+    scene = stage.make_stage()
+    asset = stage.add_asset(ball)
+    scene.render.film_transparent, scene.near.samples, scene.near.denoise = True, 64, False
+    layer = scene.view_layers[0]
+    layer.use_pass_uv = True
+    for name, kind in (("Wear", "VALUE"), ("Paint", "COLOR"), ("Emit", "VALUE"), ("Confidence", "VALUE")):
+        aov = layer.aovs.add()
+        aov.name, aov.type = name, kind
+    layer.near.use_pass_confidence = True
+    if not alone:
+        add_painted()
+    made = stage.render(scene, tmp_path)
+    assert "Emit" not in made, "one with the name of another pass is left out"
+    assert made["Wear"].shape[-1] == 1 and made["Paint"].shape[-1] == 4 and made["UV"].shape[-1] == 3
+    if alone:
+        assert not any(made[name].any() for name in ("Wear", "Paint", "UV"))
+        return
+    asset.hide_render = True
+    bpy.ops.mesh.primitive_uv_sphere_add(radius=0.675, segments=64, ring_count=32)
+    bpy.context.object.data.uv_layers.remove(bpy.context.object.data.uv_layers[0])
+    scene.render.engine, scene.cycles.samples, scene.cycles.use_denoising = "CYCLES", 64, False
+    truth = stage.render(scene, tmp_path, "truth")
+    for name in ("Wear", "Paint", "UV"):
+        assert np.ptp(truth[name]) > 0.7 and 0.1 < (truth[name].max(-1) > 0.1).mean() < 0.9
+        off = np.abs(made[name] - truth[name])
+        assert off.mean() < 0.01 and np.quantile(off, 0.95) < 0.03, name
+    assert list_letters(tmp_path / "picture.exr", "UV", "Wear", "Paint") == list_letters(
+        tmp_path / "truth.exr", "UV", "Wear", "Paint")
+
+
+def add_painted() -> None:
+    """A wall and a post with AOVs in their material."""
+    material = bpy.data.materials.new("Painted")
+    material.use_nodes = True
+    tree = material.node_tree
+    for name, value in (("Wear", 0.75), ("Paint", (0.9, 0.2, 0.1, 1))):
+        node = tree.nodes.new("ShaderNodeOutputAOV")
+        node.aov_name = name
+        node.inputs["Color" if name == "Paint" else "Value"].default_value = value
+    tree.nodes["Principled BSDF"].inputs["Roughness"].default_value = 0.9
+    for size, place in ((1.6, (0.7, 1.5, 0)), (0.3, (-0.2, -1, 0))):
+        bpy.ops.mesh.primitive_cube_add(size=size, location=place)
+        bpy.context.object.data.materials.append(material)
+
+
+def test_what_is_switched_on_later_is_there_at_the_next_f12(ball, tmp_path):
+    """Though Cycles keeps what it has been given."""
+    scene = stage.make_stage()
+    asset = stage.add_asset(ball, location=(0, 3, 0))
+    scene.near.samples, scene.near.denoise = 1, False
+    add_painted()
+    assert not {"Wear", "UV"} & stage.render(scene, tmp_path).keys()
+    scene.view_layers[0].use_pass_uv, asset.location.y = True, 3.5  # a probe without UV comes first
+    first = stage.render(scene, tmp_path)["UV"]
+    aov = scene.view_layers[0].aovs.add()
+    aov.name, aov.type = "Wear", "VALUE"
+    made = stage.render(scene, tmp_path)
+    painted = made["Wear"][..., 0] > 0.7
+    assert painted.sum() > 200 and (made["UV"][painted, 2] > 0.99).all() and (first[painted, 2] > 0.99).all()
