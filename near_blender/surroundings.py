@@ -42,7 +42,7 @@ class OrdinaryThings:
         self._middles = np.array([middle for middle, _, _ in self._moving.values()]).reshape(-1, 3)
         self._radii = np.array([radius for _, radius, _ in self._moving.values()])
         self._scene = f"{self.state.fields['scene']} {self.state.fields['layer']} {_describe_time(frame)}"
-        self._solids = probe_places.Solids(depsgraph)
+        self._solids = probe_places.Solids(depsgraph, [assets.bounds[number] for number in _choose(assets)])
         self._linked = {ob.name_full: link for ob in depsgraph.objects if (link := lamps.read_linking(
             ob.original.light_linking.receiver_collection)) is not None and ordinary.shines(ob)}
         self._cuts = ordinary.has_holdouts(depsgraph)
@@ -160,14 +160,13 @@ class OrdinaryThings:
         middle, reach = matrix[:3, 3], NEAR * float(np.linalg.norm(matrix[:3, :3], 2))
         bounds, away = self._assets.bounds[number], np.linalg.norm(self._middles - middle, axis=1)
         near = list(itertools.compress(self._moving, away - self._radii < reach))
-        position, through = probe_places.find(matrix, bounds, self._solids.meet(bounds, name),
-                                                sync.is_asset)
+        position, through = probe_places.find(matrix, bounds, self._solids.meet(bounds, name), sync.is_asset)
         unlit_by = [each for each, link in self._linked.items() if name not in link]
         content = hashlib.sha256(f"{self._scene} {name} {size} {sorted(through)} {unlit_by}".encode())
         content.update(np.round(position, 5).tobytes())
         for each in near:
             content.update(f"{each} {self._moving[each][2]}".encode())
-        return content.hexdigest(), (position, [name, *through, *unlit_by])
+        return content.hexdigest(), (position, [name, *sorted(through), *unlit_by])
 
 
 def _choose(assets: sync.VisibleAssets) -> list[int]:

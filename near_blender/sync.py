@@ -9,7 +9,7 @@ from typing import Any
 import bpy
 import numpy as np
 
-from . import flags, following, looks, payload, probe_places, world
+from . import flags, following, looks, payload, world
 from ._core import camera as cameras
 from ._core import deformation, environment, errors, scene
 from .lamps import VisibleLamps
@@ -89,7 +89,7 @@ class VisibleAssets:
         self.standing.append(standing)
         self.frames.append(copy.frame)
         self.bends.append(bent)
-        self.bounds.append(probe_places.read_bounds(ob, standing))
+        self.bounds.append(read_bounds(ob, standing))
         self.owners.append(describe_owner(ob))
         self.instances.append({"asset": key, "matrix": standing @ copy.frame, "look": looks.read(ob),
                                "shadow": ob.visible_shadow, "name": ob.original.name_full,
@@ -162,6 +162,11 @@ def read_matrices(objects: Any) -> np.ndarray:
     values: np.ndarray = np.empty((len(objects), 16), np.float32)
     objects.foreach_get("matrix_world", values.ravel())
     return values.reshape(-1, 4, 4).transpose(0, 2, 1).astype(np.float64)  # Blender stores columns
+
+
+def read_bounds(ob: Any, matrix: np.ndarray) -> np.ndarray:
+    """The corners (8, 3) of ob, evaluated, as it stands at matrix (4, 4)."""
+    return np.array(ob.bound_box, np.float64) @ matrix[:3, :3].T + matrix[:3, 3]
 
 
 def find_key(instance: Any) -> tuple:
