@@ -150,8 +150,8 @@ def find_confidence(lit: LitSurface, points: Surfels) -> np.ndarray:
     surfels = lit.transport.surfels
     if (surfels.confidence == 1).all():
         return points.confidence
-    return grid.blend(lit.transport.grid, points.position, points.normal, surfels.confidence[:, None],
-                      np.ascontiguousarray(surfels.opacity), threads=1)[:, 0]
+    known, weight = (np.ascontiguousarray(values) for values in (surfels.confidence[:, None], surfels.opacity))
+    return grid.blend(lit.transport.grid, points.position, points.normal, known, weight, threads=1)[:, 0]
 
 
 def _spare_rays(points: Surfels, view: np.ndarray, config: TransportConfig) -> np.ndarray:
