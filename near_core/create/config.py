@@ -36,6 +36,7 @@ class PaintingConfig:
     longest: float = 1 / 64  # asset units; longer edges are halved whatever their colours
     rounds: int = 2  # of halving edges for their colours
     finest: float = 1.1 / 256  # asset units; shorter edges are not halved: texels are 1 / 256 wide
+    fine_rounds: int = 4  # where photos are finer than texels; after the usual rounds, edges as short as half of that
     color_step: float = 0.015  # display colour; edges are halved whose middle differs more from their ends' mean
     least_normal: float = 0.1  # length of surfels' mean normal; where it is less, they contradict each other
 

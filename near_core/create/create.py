@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -31,12 +32,13 @@ from .material import (
     blend_hidden_material,
     blend_normals,
     boost_metallic,
+    find_detail,
     predict_latent,
     project_photo,
     widen_roughness,
 )
 from .matting import open_matting, predict_matte, require_known
-from .painting import paint_skin
+from .painting import Paint, paint_skin
 from .photo import Matte, Photo, prepare
 from .poses import Angles, PlacedPhoto, find_known_lens, find_lens, list_angles, list_shots, place_cameras
 from .refinement import refine_colors
@@ -282,7 +284,9 @@ def _reconstruct(model: NearMini, views: list[PhotoView], mesh: meshes.Mesh | No
     if leans:
         made = replace(made, surfels=blend_normals(made.surfels, views[0], config.normal_blend))
     progress("Skin", 0.95)
-    skin = paint_skin(shape, made.surfels, made.texels, leans)
+    fine = [view for view in views if view.photo.fine is not None]
+    paint = Paint(made.surfels, made.texels, partial(find_detail, fine) if fine else None)
+    skin = paint_skin(shape, paint, leans)
     progress("Done", 1.0)
     return replace(made, texels=None, skin=skin)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -152,6 +153,17 @@ def project_photo(surfels: Surfels, texels: Texels, view: PhotoView) -> tuple[Su
     return made, replace(texels, shift=texels.shift * (1 - share) + shift * share)
 
 
+def find_detail(views: Sequence[PhotoView], points: np.ndarray, normals: np.ndarray) -> np.ndarray:
+    """How points (K, 3) of a surface with normals (K, 3) differ in the photos at twice the crops' resolution, (K, 3)
+    display colours; each by the photo that shows it best."""
+    made, best = np.zeros_like(points), np.zeros(len(points), np.float32)
+    for view in views:
+        weight, uv = _measure_visibility(points, normals, view)
+        better = np.flatnonzero(weight > best)
+        best[better], made[better] = weight[better], weight[better, None] * view.find_fine(uv[better])
+    return made
+
+
 def blend_normals(surfels: Surfels, view: LayerView, share: float = ReconstructionConfig.normal_blend) -> Surfels:
     """Surfels whose shading normals lean, by a share, to those that the photo shows: the shape found in it is too
     round."""
@@ -180,9 +192,13 @@ def boost_metallic(surfels: Surfels, gain: float = ReconstructionConfig.metallic
 
 
 def _visibility_of(surfels: Surfels, view: LayerView) -> tuple[np.ndarray, np.ndarray]:
-    """How well the photo shows surfels, (N,) float32 0..1, and where, (N, 2)."""
-    behind, uv = view.measure_behind(surfels.position)
-    facing = (surfels.normal * view.camera.directions_to(surfels.position)).sum(1)
+    return _measure_visibility(surfels.position, surfels.normal, view)
+
+
+def _measure_visibility(points: np.ndarray, normals: np.ndarray, view: LayerView) -> tuple[np.ndarray, np.ndarray]:
+    """How well the photo shows points (N, 3) with normals (N, 3), (N,) float32 0..1, and where, (N, 2)."""
+    behind, uv = view.measure_behind(points)
+    facing = (normals * view.camera.directions_to(points)).sum(1)
     config = view.config
     shown = np.clip(2.5 - 2 * behind / config.front_slack, 0, 1)
     within = np.clip(2 * look_up(view.mask[None].astype(np.float32), uv)[:, 0] - 1, 0, 1)

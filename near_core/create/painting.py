@@ -5,7 +5,8 @@ It has no maps but two ramps: a corner's place on them is its roughness and how 
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from ..asset import Skin, SkinMaterial, Surfels, Texels
 from ..asset.blending import blend, blend_materials
 from ..asset.skin import find_edges, find_facing, split_edges, subdivide
 from ..directions import unit
-from ..image import srgb_encode
+from ..image import srgb_decode, srgb_encode
 from ..mesh import Mesh
 from .config import PaintingConfig, SkinConfig
 from .skin import encode_pictures, make_skin
@@ -21,54 +22,87 @@ from .skin import encode_pictures, make_skin
 RAMP = 256  # texels along an edge of the ramps
 COLOR, ROUGHNESS_METALLIC = slice(0, 3), slice(3, 5)  # columns of what blend_materials tells
 PAINTED = SkinMaterial((1.0, 1.0, 1.0, 1.0), 1.0, 1.0, 1.0, ("clamp", "clamp"), (-1, 0, 1, -1))
+Detail = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
-def paint_skin(shape: Mesh, surfels: Surfels, texels: Texels | None, leans: bool = False,
-               config: PaintingConfig = PaintingConfig()) -> Skin:
-    """The skin of a shape in the asset's frame, in the colours of its surfels and texels. leans: its normals are the
-    surfels', which know more than the shape."""
+@dataclass(frozen=True, eq=False)
+class Paint:
+    """What is known of a surface's material. detail: tells for points (K, 3) and normals (K, 3) what texels are too
+    coarse for, (K, 3) display colours, which add to theirs; None for nothing."""
+
+    surfels: Surfels
+    texels: Texels | None
+    detail: Detail | None = None
+
+    def tell(self, points: np.ndarray, facing: np.ndarray) -> np.ndarray:
+        """Base colour, roughness and metallic, (K, 5), of points of the sides that face so."""
+        told = blend_materials(self.surfels, self.texels, points, facing)
+        if self.detail is not None:
+            told[:, COLOR] = srgb_decode(np.clip(srgb_encode(told[:, COLOR]) + self.detail(points, facing), 0, 1))
+        return told
+
+
+def paint_skin(shape: Mesh, paint: Paint, leans: bool = False, config: PaintingConfig = PaintingConfig()) -> Skin:
+    """The skin of a shape in the asset's frame. leans: its normals are the surfels', which know more than the shape."""
     bare = make_skin(Mesh(shape.vertices, shape.faces, corner_normal=shape.corner_normal), SkinConfig(config.faces, 0))
     bare = subdivide(bare, config.longest, config.faces)
     skin = replace(bare, color=np.ones((len(bare.vertices), 4), np.float32), materials=(PAINTED,),
                    pictures=_draw_ramps())
-    skin = _paint(skin, 0, surfels, texels, leans, config)
-    for _ in range(config.rounds):
-        first, skin = len(skin.vertices), split_edges(skin, _choose_edges(skin, surfels, texels, config))
-        skin = _paint(skin, first, surfels, texels, leans, config)
-    return skin
+    skin = _paint(skin, np.arange(len(skin.vertices)), paint, leans, config)
+    finest = config.finest
+    for number in range(config.rounds if paint.detail is None else config.fine_rounds):
+        if number == config.rounds:
+            finest /= 2  # a photo's fine crop has twice the pixels
+        first, skin = len(skin.vertices), split_edges(skin, _choose_edges(skin, paint, finest, config))
+        skin = _paint(skin, np.arange(first, len(skin.vertices)), paint, leans, config)
+    if paint.detail is None:
+        return skin
+    far = np.flatnonzero(_measure_apart(skin) > config.finest)  # between such corners detail would be noise
+    return _paint(skin, far, replace(paint, detail=None), leans, config)
 
 
-def _paint(skin: Skin, first: int, surfels: Surfels, texels: Texels | None, leans: bool, config: PaintingConfig
-           ) -> Skin:
-    """A skin whose vertices from row `first` on have the colours, the places on the ramps and, where it leans, the
-    normals that surfels tell them."""
-    points, facing = skin.vertices[first:], find_facing(skin)[first:]
-    told = blend_materials(surfels, texels, points, facing)
+def _paint(skin: Skin, rows: np.ndarray, paint: Paint, leans: bool, config: PaintingConfig) -> Skin:
+    """A skin of which the vertices at rows have the colours, the places on the ramps and, where it leans, the normals
+    that they are told."""
+    points, facing = skin.vertices[rows], find_facing(skin)[rows]
+    told = paint.tell(points, facing)
     color, uv, normal = skin.color.copy(), skin.uv.copy(), skin.normal
-    color[first:, :3] = told[:, COLOR]
-    uv[first:] = (np.clip(told[:, ROUGHNESS_METALLIC], 0, 1) * (RAMP - 1) + 0.5) / RAMP
+    color[rows, :3] = told[:, COLOR]
+    uv[rows] = (np.clip(told[:, ROUGHNESS_METALLIC], 0, 1) * (RAMP - 1) + 0.5) / RAMP
     if leans and normal is not None:
-        leant = blend(surfels, surfels.shading_normal, points, facing)
+        leant = blend(paint.surfels, paint.surfels.shading_normal, points, facing)
         clear = np.linalg.norm(leant, axis=1, keepdims=True) > config.least_normal
-        normal = np.concatenate([normal[:first], unit(np.where(clear, leant, facing))])
+        normal = normal.copy()
+        normal[rows] = unit(np.where(clear, leant, facing))
     return replace(skin, color=color, uv=uv, normal=normal)
 
 
-def _choose_edges(skin: Skin, surfels: Surfels, texels: Texels | None, config: PaintingConfig) -> np.ndarray:
+def _choose_edges(skin: Skin, paint: Paint, finest: float, config: PaintingConfig) -> np.ndarray:
     """Which edges, (F, 3) each from a corner to the next, are to be halved, since colours bend along them: the most
-    bent, where there is no room for all."""
+    bent, where there is no room for all. finest: asset units; shorter ones are not."""
     ends, row = find_edges(skin.faces)
-    length = np.linalg.norm(skin.vertices[ends[:, 0]] - skin.vertices[ends[:, 1]], axis=1)
     bent = np.zeros(len(ends), np.float32)
-    short = np.flatnonzero(length > config.finest)
-    middle = np.ascontiguousarray(skin.vertices[ends[short]].mean(1), np.float32)
-    told = blend_materials(surfels, texels, middle, unit(find_facing(skin)[ends[short]].mean(1)))[:, COLOR]
-    mean = skin.color[ends[short], :3].mean(1)
-    bent[short] = np.abs(srgb_encode(told) - srgb_encode(mean)).max(1)
+    long = np.flatnonzero(_measure_edges(skin, ends) > finest)
+    middle = np.ascontiguousarray(skin.vertices[ends[long]].mean(1), np.float32)
+    told = paint.tell(middle, unit(find_facing(skin)[ends[long]].mean(1)))[:, COLOR]
+    bent[long] = np.abs(srgb_encode(told) - srgb_encode(skin.color[ends[long], :3].mean(1))).max(1)
     least, room = config.color_step, max(config.faces - len(skin.faces), 0) // 2  # an edge halves two faces
     if (bent > least).sum() > room:
         least = np.partition(bent, -room - 1)[-room - 1]
     return (bent > least)[row]
+
+
+def _measure_edges(skin: Skin, ends: np.ndarray) -> np.ndarray:
+    """(E,) how long edges (E, 2) are, asset units."""
+    return np.linalg.norm(skin.vertices[ends[:, 0]] - skin.vertices[ends[:, 1]], axis=1)
+
+
+def _measure_apart(skin: Skin) -> np.ndarray:
+    """(V,) how long the edges at each vertex are in the mean, asset units."""
+    ends = find_edges(skin.faces)[0]
+    length = np.repeat(_measure_edges(skin, ends), 2)
+    count = np.bincount(ends.ravel(), minlength=len(skin.vertices))
+    return np.bincount(ends.ravel(), length, len(skin.vertices)) / np.maximum(count, 1)
 
 
 def _draw_ramps() -> tuple[bytes, ...]:

@@ -20,6 +20,8 @@ from .background import remove_background
 from .config import MattingConfig
 
 SIZE = 256  # pixels of the crop
+FINE = 512  # pixels of the crop that skins are painted by
+FINE_FROM = 1.25  # times SIZE that the crop has of the source's pixels, at least, where there is such a one
 CUBE_PIXEL = 5e-4, 0.1  # of the cube's edge that a pixel of the crop shows, at least and at most
 ELEVATION, FOV = 15.0, 40.0  # degrees; the guess of a photo of which nothing is known
 
@@ -36,6 +38,7 @@ class Photo:
     crop: x, y, side of the square window in the source's pixels, from its top left; it may stick out of the source.
     source_size: width, height of the upright photo; large ones have been averaged down by then.
     box: x0, y0, x1, y1 of the object in the source's pixels.
+    fine: (FINE, FINE, 4) uint8, sRGB and alpha of the same crop, None where the source is no finer than the crop.
     is_found: whether nobody said what is object; what found it may err.
     """
 
@@ -45,6 +48,7 @@ class Photo:
     source_size: tuple[int, int]
     box: tuple[float, float, float, float]
     is_found: bool = False
+    fine: np.ndarray | None = None
 
     def cropped(self, camera: Camera) -> Camera:
         """The camera of the whole photo, whatever its resolution says, as the camera of the crop."""
@@ -73,6 +77,7 @@ class Photo:
         """Its mirror image, left and right."""
         (x, y, side), (x0, y0, x1, y1), width = self.crop, self.box, self.source_size[0]
         return replace(self, rgb=self.rgb[:, ::-1].copy(), alpha=self.alpha[:, ::-1].copy(),
+                       fine=None if self.fine is None else self.fine[:, ::-1].copy(),
                        crop=(width - x - side, y, side), box=(width - x1, y0, width - x0, y1))
 
     def guess_camera(self, azimuth: float = 0.0, elevation: float = ELEVATION, fov: float = FOV) -> Camera:
@@ -112,12 +117,13 @@ def prepare(source: str | Path | np.ndarray, mask: str | Path | np.ndarray | Non
     box = _find_box(alpha, config.solid_alpha)
     side = max(config.photo_margin * max(box[2] - box[0], box[3] - box[1]), 2.0)
     crop = ((box[0] + box[2] - side) / 2, (box[1] + box[3] - side) / 2, side)
-    rgb, cut = _resample(encoded, alpha, *crop)
+    rgb, cut = _resample(encoded, alpha, *crop, SIZE)
     if not (cut > 0.5).any():
         raise NearError("The photo shows no object: its mask is faint everywhere.",
                         "Choose another photo or paint a mask.")
     progress("Cropping", 1.0)
-    return Photo(rgb, cut, crop, (alpha.shape[1], alpha.shape[0]), box, is_found)
+    fine = _encode(*_resample(encoded, alpha, *crop, FINE)) if side > FINE_FROM * SIZE else None
+    return Photo(rgb, cut, crop, (alpha.shape[1], alpha.shape[0]), box, is_found, fine)
 
 
 def cut_out(source: str | Path | np.ndarray, mask: str | Path | np.ndarray | None = None, matte: Matte | None = None,
@@ -214,9 +220,9 @@ def _find_box(alpha: np.ndarray, solid_alpha: float) -> tuple[float, float, floa
     return float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)
 
 
-def _resample(encoded: np.ndarray, alpha: np.ndarray, x: float, y: float,
-              side: float) -> tuple[np.ndarray, np.ndarray]:
-    """The square window as (SIZE, SIZE, 3) linear, not premultiplied, and (SIZE, SIZE) alpha; 0 outside the picture."""
+def _resample(encoded: np.ndarray, alpha: np.ndarray, x: float, y: float, side: float, size: int
+              ) -> tuple[np.ndarray, np.ndarray]:
+    """The square window as (size, size, 3) linear, not premultiplied, and (size, size) alpha; 0 outside the picture."""
     left, top = math.floor(x), math.floor(y)
     right, bottom = math.ceil(x + side), math.ceil(y + side)
     height, width = alpha.shape
@@ -224,15 +230,21 @@ def _resample(encoded: np.ndarray, alpha: np.ndarray, x: float, y: float,
     window = np.concatenate([encoded[inside], alpha[inside][..., None]], -1)
     window = np.pad(window, ((max(-top, 0), max(bottom - height, 0)), (max(-left, 0), max(right - width, 0)), (0, 0)))
     # a coarse average before decoding: neighbours differ little, and a 12-megapixel photo would take a second
-    step = max(1, int(side / (4 * SIZE)))
+    step = max(1, int(side / (4 * size)))
     if step > 1:
         rows, columns = window.shape[0] // step * step, window.shape[1] // step * step
         window = window[:rows, :columns].reshape(rows // step, step, columns // step, step, 4).mean((1, 3))
     window[..., :3] = image.srgb_decode(window[..., :3]) * window[..., 3:]
     frame = tuple(value / step for value in (x - left, y - top, x - left + side, y - top + side))
-    small = np.maximum(_resize(window, (SIZE, SIZE), frame), 0)
+    small = np.maximum(_resize(window, (size, size), frame), 0)
     alpha = np.clip(small[..., 3], 0, 1)
     return np.where(alpha[..., None] > 1e-3, small[..., :3] / np.maximum(alpha[..., None], 1e-3), 0), alpha
+
+
+def _encode(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """(S, S, 4) uint8 of a crop."""
+    values = np.concatenate([image.srgb_encode(np.clip(rgb, 0, 1)), alpha[..., None]], 2)
+    return np.round(values * 255).astype(np.uint8)
 
 
 def _resize(values: np.ndarray, shape: tuple[int, int], box: tuple[float, ...] | None = None) -> np.ndarray:

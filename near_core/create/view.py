@@ -297,6 +297,15 @@ class PhotoView(LayerView):
         self.display = srgb_encode(np.clip(look.photo.rgb, 0, 1)).transpose(2, 0, 1) * look.photo.alpha
         super().__init__(camera, look.image, delighting.refine_albedo(look.layers, look.image, light), config)
 
+    def find_fine(self, uv: np.ndarray) -> np.ndarray:
+        """How the photo's fine crop differs from its crop at uv (P, 2), (P, 3) display colours."""
+        if self.photo.fine is None:
+            return np.zeros((len(uv), 3), np.float32)
+        crop = look_up(np.concatenate([self.display, self.photo.alpha[None]]), uv)
+        fine = look_up(self.photo.fine.transpose(2, 0, 1).astype(np.float32) / 255, uv)
+        inside = (crop[:, 3:] > 0.95) & (fine[:, 3:] > 0.95)
+        return np.where(inside, fine[:, :3] - crop[:, :3] / np.maximum(crop[:, 3:], 0.5), 0)
+
 
 def mirror_layers(layers: np.ndarray) -> np.ndarray:
     """Layers (LAYERS, SIZE, SIZE) of a photo as those of its mirror image."""

@@ -9,7 +9,7 @@ from near_core.asset import NeuralAsset, textured_mesh
 from near_core.asset.skin import find_edges
 from near_core.create.config import PaintingConfig
 from near_core.create.create import create_from_image
-from near_core.create.painting import RAMP, paint_skin
+from near_core.create.painting import RAMP, Paint, paint_skin
 from near_core.create.sampling import sample_surface, voxelize
 from near_core.create.shot import Shot
 from near_core.image import srgb_decode, srgb_encode
@@ -35,7 +35,7 @@ def halves():
 
 def test_corners_have_the_colours_beside_them(halves):
     shape, surfels, texels = halves
-    skin = paint_skin(shape, surfels, texels)
+    skin = paint_skin(shape, Paint(surfels, texels))
     x = skin.vertices[:, 0]
     assert np.abs(skin.color[x < 0.09, :3] - [0.8, 0.05, 0.05]).max() < 0.02
     assert np.abs(skin.color[x > 0.11, :3] - [0.05, 0.6, 0.05]).max() < 0.02
@@ -45,31 +45,31 @@ def test_corners_have_the_colours_beside_them(halves):
 def test_corners_lie_where_colours_change(halves):
     shape, surfels, texels = halves
     config = PaintingConfig()
-    skin = paint_skin(shape, surfels, texels, config=config)
+    skin = paint_skin(shape, Paint(surfels, texels), config=config)
     ends, row = find_edges(skin.faces)
     points = skin.vertices[ends]
     length = np.linalg.norm(points[:, 0] - points[:, 1], axis=1)
     assert length.max() <= config.longest and np.bincount(row.ravel()).max() == 2, "edges meet, everywhere"
     near = np.abs(points[..., 0] - 0.1).max(1) < 0.01
     assert length[near].mean() < 0.7 * length[np.abs(points[..., 0] - 0.1).min(1) > 0.05].mean()
-    few = paint_skin(shape, surfels, texels, config=replace(config, color_step=2.0))
+    few = paint_skin(shape, Paint(surfels, texels), config=replace(config, color_step=2.0))
     assert len(few.faces) < len(skin.faces) < 2 * len(few.faces)
 
 
 def test_no_more_faces_than_there_is_room_for(halves):
     shape, surfels, texels = halves
-    free = paint_skin(shape, surfels, texels, config=PaintingConfig(color_step=0.0))
-    plain = paint_skin(shape, surfels, texels, config=PaintingConfig(color_step=2.0))
+    free = paint_skin(shape, Paint(surfels, texels), config=PaintingConfig(color_step=0.0))
+    plain = paint_skin(shape, Paint(surfels, texels), config=PaintingConfig(color_step=2.0))
     most = (len(free.faces) + len(plain.faces)) // 2
-    assert len(plain.faces) < len(paint_skin(shape, surfels, texels, config=PaintingConfig(
+    assert len(plain.faces) < len(paint_skin(shape, Paint(surfels, texels), config=PaintingConfig(
         most, color_step=0.0)).faces) <= most
-    assert len(paint_skin(shape, surfels, texels, config=PaintingConfig(6)).faces) <= 6
+    assert len(paint_skin(shape, Paint(surfels, texels), config=PaintingConfig(6)).faces) <= 6
 
 
 def test_ramps_give_roughness_and_metallic_back(halves):
     """Drawn, beside a skin whose material says them."""
     shape, surfels, texels = halves
-    skin = paint_skin(shape, surfels, texels)
+    skin = paint_skin(shape, Paint(surfels, texels))
     np.testing.assert_allclose(skin.uv * RAMP, (np.float32([0.3, 1.0]) * (RAMP - 1) + 0.5) + 0 * skin.uv, atol=0.5)
     plain = replace(skin, materials=(replace(skin.materials[0], roughness=0.3, maps=(-1, -1, -1, -1)),))
     coords, material = voxelize(shape, surfels)
@@ -91,7 +91,7 @@ def test_what_leans_has_the_surfels_normals(halves):
                   corner_normal=(normal / np.linalg.norm(normal, axis=2, keepdims=True)).astype(np.float32))
     leant = replace(surfels, shading_normal=(surfels.normal + np.float32([0, 0, 0.5])) / np.linalg.norm(
         surfels.normal + np.float32([0, 0, 0.5]), axis=1, keepdims=True))
-    flat, leaning = (paint_skin(smooth, leant, texels, leans) for leans in (False, True))
+    flat, leaning = (paint_skin(smooth, Paint(leant, texels), leans) for leans in (False, True))
     front = (np.abs(flat.vertices[:, [0, 2]]) < 0.2).all(1) & (flat.vertices[:, 1] < -0.29)
     np.testing.assert_allclose(flat.normal[front], [[0, -1, 0]] * front.sum(), atol=1e-5)
     front = (np.abs(leaning.vertices[:, [0, 2]]) < 0.2).all(1) & (leaning.vertices[:, 1] < -0.29)
@@ -103,7 +103,7 @@ def test_colours_change_within_a_texel_of_where_they_are_told_to(halves):
     shape, surfels, texels = halves
     coords, material = voxelize(shape, surfels)
     asset = NeuralAsset(coords, material, np.zeros((len(coords), 0), np.float16), surfels,
-                        skin=paint_skin(shape, surfels, texels))
+                        skin=paint_skin(shape, Paint(surfels, texels)))
     drawn = Renderer().render([Instance(asset, np.eye(4))], cameras.orbit(0, 0, 2.0, 40, 512, 512), uniform((1, 1, 1)),
                               Settings(passes=("Base Color",)))["Base Color"]
     row = drawn[256, :, 1]
@@ -154,3 +154,34 @@ def test_the_guessed_part_is_shown_beside_the_seen_one(model, photo):
                                  uniform((1, 1, 1)), Settings(passes=("Combined", "Confidence")))
         found.append(np.median(made["Confidence"][made["Combined"][..., 3] > 0.99]))
     assert found[0] > 0.9 and found[1] < 0.1
+
+
+def test_what_photos_show_finer_than_texels_is_painted_where_corners_are_dense(halves):
+    """Stripes of 1 / 128 on the front alone, in the photo: dense corners have them, those elsewhere their surfels'."""
+    shape, surfels, texels = halves
+    stripes = lambda points: 0.1 * np.sin(2 * np.pi * 128 * points[:, :1]).repeat(3, 1)
+    paint = Paint(surfels, texels, lambda points, facing: stripes(points) * (facing[:, 1:2] < -0.9))
+    plain, fine = paint_skin(shape, Paint(surfels, texels)), paint_skin(shape, paint)
+    front = (np.abs(fine.vertices[:, [0, 2]]) < 0.2).all(1) & (fine.vertices[:, 1] < -0.29)
+    behind = (np.abs(fine.vertices[:, [0, 2]]) < 0.2).all(1) & (fine.vertices[:, 1] > 0.29)
+    assert front.sum() > 5 * behind.sum() and len(fine.faces) > 1.5 * len(plain.faces)
+    there = fine.vertices[front & (np.abs(fine.vertices[:, 0] - 0.1) > 0.02)]
+    shown = srgb_encode(fine.color[front & (np.abs(fine.vertices[:, 0] - 0.1) > 0.02), :3])
+    base = srgb_encode(np.where(there[:, :1] < 0.1, np.float32([0.8, 0.05, 0.05]), np.float32([0.05, 0.6, 0.05])))
+    assert np.median(np.abs(shown - base - stripes(there))) < 0.01
+
+
+def test_a_photos_own_pixels_are_seen_from_near_by(model, photo):
+    """The same photo at twice the resolution, with a grid of fine lines drawn on it."""
+    picture, camera = photo
+    large = np.repeat(np.repeat(picture, 4, 0), 4, 1)
+    large[::8, :, :3] //= 2
+    wide = camera.resize(1024, 1024)
+    made = {name: create_from_image([Shot(image, camera=wide)], mesh=box(), name="box", model=model)
+            for name, image in (("fine", large), ("coarse", np.repeat(np.repeat(large[4::8, 4::8], 4, 0), 4, 1)))}
+    spread = {}
+    for name, asset in made.items():
+        drawn = Renderer().render([Instance(asset, np.eye(4))], cameras.orbit(20, 15, 1.6, 40, 512, 512),
+                                  uniform((1, 1, 1)), Settings(passes=("Base Color",)))["Base Color"]
+        spread[name] = float(np.abs(np.diff(drawn[200:300, 256, 0])).mean())
+    assert spread["fine"] > 3 * spread["coarse"], spread

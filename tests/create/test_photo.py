@@ -260,3 +260,18 @@ def test_examples_with_alpha(shared):
         assert 0.1 < found.alpha.mean() < 0.75
         border = np.concatenate([found.alpha[0], found.alpha[-1], found.alpha[:, 0], found.alpha[:, -1]])
         assert border.max() < 0.05
+
+
+@pytest.mark.parametrize(("width", "is_fine"), [(240, False), (900, True)])
+def test_a_larger_photo_is_kept_finer_too(width, is_fine):
+    """A disc with a black line, 1 / 300 of it wide: darker where it is kept finer."""
+    made = disc(width, width, 0.4 * width, (width / 2, width / 2))
+    made[:, width // 2:width // 2 + max(width // 300, 1)] = 0
+    found = photo.prepare(made, mask=mask_of(width, width, 0.4 * width, (width / 2, width / 2)) / 255)
+    assert (found.fine is not None) == is_fine
+    if is_fine:
+        middle = slice(photo.FINE // 2 - 20, photo.FINE // 2 + 20)
+        coarse = image.srgb_encode(found.rgb[photo.SIZE // 2, :, 0])
+        assert found.fine.dtype == np.uint8 and found.fine.shape == (photo.FINE, photo.FINE, 4)
+        assert found.fine[photo.FINE // 2, middle, 0].min() / 255 < 0.75 * coarse[100:156].min()
+        assert (found.mirror().fine == found.fine[:, ::-1]).all()
