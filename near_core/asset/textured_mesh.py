@@ -64,7 +64,9 @@ def _unwrap(asset: NeuralAsset, surfels: Surfels, side: int) -> Mesh:
     points, facing = _spread(made.vertices[made.faces], cell), unit(_spread(normal[made.faces], cell))
     values = blend_materials(surfels, asset.texels, points, facing)
     if asset.skin is not None:
-        values[:, :3] = blend_corners(asset.skin, points, facing)
+        colors = blend_corners(asset.skin, points, facing)
+        found = colors.any(1)
+        values[found, :3] = colors[found]
     image = np.zeros((columns, columns, cell, cell, values.shape[1]), np.float32)
     image[place[:, 1], place[:, 0]] = values.reshape(-1, cell, cell, values.shape[1])
     image = image.swapaxes(1, 2).reshape(size, size, -1)

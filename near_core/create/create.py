@@ -54,6 +54,7 @@ from .tone import boost_saturation, calm_highlights, correct_brightness
 from .view import PhotoView, find_camera, look_at, make_network_image
 
 MODEL = "near-mini"
+SOLID = 0.999  # opacity of what nothing is cut out of
 Preview = Callable[[np.ndarray, np.ndarray], None]  # matte (S, S), colour (S, S, 3) linear
 PosePreview = Callable[[np.ndarray], None]  # (S, S, 3) uint8
 Told = Callable[[list[Angles | None]], None]
@@ -283,12 +284,12 @@ def _reconstruct(model: NearMini, views: list[PhotoView], mesh: meshes.Mesh | No
     leans = mesh is None and len(views) == 1  # a shape of several photos knows its normals better than each
     if leans:
         made = replace(made, surfels=blend_normals(made.surfels, views[0], config.normal_blend))
-    progress("Skin", 0.95)
-    fine = [view for view in views if view.photo.fine is not None]
-    paint = Paint(made.surfels, made.texels, partial(find_detail, fine) if fine else None)
-    skin = paint_skin(shape, paint, leans)
+    if made.surfels.opacity.min() > SOLID:  # else texels know what the mesh's alpha cuts out
+        fine = [view for view in views if view.photo.fine is not None]
+        paint = Paint(made.surfels, made.texels, partial(find_detail, fine) if fine else None)
+        made = replace(made, texels=None, skin=paint_skin(shape, paint, leans, part(progress, 0.95, 1.0)))
     progress("Done", 1.0)
-    return replace(made, texels=None, skin=skin)
+    return made
 
 
 def _find_solid(model: NearMini, view: PhotoView, progress: Progress, config: ReconstructionConfig

@@ -15,7 +15,8 @@ from ..asset.blending import blend, blend_materials
 from ..asset.skin import find_edges, find_facing, split_edges, subdivide
 from ..directions import unit
 from ..image import srgb_decode, srgb_encode
-from ..mesh import Mesh
+from ..mesh import Mesh, compute_face_normals
+from ..progress import Progress, silent
 from .config import PaintingConfig, SkinConfig
 from .skin import encode_pictures, make_skin
 
@@ -37,20 +38,31 @@ class Paint:
     def tell(self, points: np.ndarray, facing: np.ndarray) -> np.ndarray:
         """Base colour, roughness and metallic, (K, 5), of points of the sides that face so."""
         told = blend_materials(self.surfels, self.texels, points, facing)
+        told[~told.any(1)] = self._average()  # beyond the cube there are no surfels
         if self.detail is not None:
             told[:, COLOR] = srgb_decode(np.clip(srgb_encode(told[:, COLOR]) + self.detail(points, facing), 0, 1))
         return told
 
 
-def paint_skin(shape: Mesh, paint: Paint, leans: bool = False, config: PaintingConfig = PaintingConfig()) -> Skin:
-    """The skin of a shape in the asset's frame. leans: its normals are the surfels', which know more than the shape."""
-    bare = make_skin(Mesh(shape.vertices, shape.faces, corner_normal=shape.corner_normal), SkinConfig(config.faces, 0))
+    def _average(self) -> np.ndarray:
+        surfels = self.surfels
+        columns = np.column_stack([surfels.base_color, surfels.roughness, surfels.metallic])
+        return np.average(columns, 0, surfels.area)
+
+
+def paint_skin(shape: Mesh, paint: Paint, leans: bool = False, progress: Progress = silent,
+               config: PaintingConfig = PaintingConfig()) -> Skin:
+    """The skin of a shape in the asset's frame. leans: its normals are the surfels', which know more than the shape.
+    Raises Cancelled when progress does."""
+    bare = make_skin(turn_outward(shape, paint.surfels), SkinConfig(config.faces, 0))
     bare = subdivide(bare, config.longest, config.faces)
     skin = replace(bare, color=np.ones((len(bare.vertices), 4), np.float32), materials=(PAINTED,),
                    pictures=_draw_ramps())
     skin = _paint(skin, np.arange(len(skin.vertices)), paint, leans, config)
     finest = config.finest
-    for number in range(config.rounds if paint.detail is None else config.fine_rounds):
+    rounds = config.rounds if paint.detail is None else config.fine_rounds
+    for number in range(rounds):
+        progress("Skin", number / rounds)
         if number == config.rounds:
             finest /= 2  # a photo's fine crop has twice the pixels
         first, skin = len(skin.vertices), split_edges(skin, _choose_edges(skin, paint, finest, config))
@@ -59,6 +71,18 @@ def paint_skin(shape: Mesh, paint: Paint, leans: bool = False, config: PaintingC
         return skin
     far = np.flatnonzero(_measure_apart(skin) > config.finest)  # between such corners detail would be noise
     return _paint(skin, far, replace(paint, detail=None), leans, config)
+
+
+def turn_outward(shape: Mesh, surfels: Surfels) -> Mesh:
+    """A shape without materials, each face turned to the side on which its surfels are, whatever its winding says."""
+    normal = compute_face_normals(shape)[0]
+    told = blend(surfels, surfels.normal, np.ascontiguousarray(shape.vertices[shape.faces].mean(1), np.float32), normal)
+    wrong = (told * normal).sum(1) <= 0
+    turned = lambda corners: np.where(wrong.reshape(-1, *[1] * (corners.ndim - 1)), corners[:, ::-1], corners)
+    bent = shape.corner_normal
+    if bent is not None:
+        bent = turned(bent) * np.where(wrong, -1, 1).astype(np.float32)[:, None, None]
+    return Mesh(shape.vertices, turned(shape.faces), corner_normal=bent)
 
 
 def _paint(skin: Skin, rows: np.ndarray, paint: Paint, leans: bool, config: PaintingConfig) -> Skin:
@@ -86,10 +110,12 @@ def _choose_edges(skin: Skin, paint: Paint, finest: float, config: PaintingConfi
     middle = np.ascontiguousarray(skin.vertices[ends[long]].mean(1), np.float32)
     told = paint.tell(middle, unit(find_facing(skin)[ends[long]].mean(1)))[:, COLOR]
     bent[long] = np.abs(srgb_encode(told) - srgb_encode(skin.color[ends[long], :3].mean(1))).max(1)
-    least, room = config.color_step, max(config.faces - len(skin.faces), 0) // 2  # an edge halves two faces
-    if (bent > least).sum() > room:
-        least = np.partition(bent, -room - 1)[-room - 1]
-    return (bent > least)[row]
+    wanted = np.flatnonzero(bent > config.color_step)
+    wanted = wanted[np.argsort(-bent[wanted], kind="stable")]
+    more = np.cumsum(np.bincount(row.ravel(), minlength=len(ends))[wanted])  # each face that has it becomes two
+    split = np.zeros(len(ends), bool)
+    split[wanted[more <= config.faces - len(skin.faces)]] = True
+    return split[row]
 
 
 def _measure_edges(skin: Skin, ends: np.ndarray) -> np.ndarray:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from near_core.asset import NeuralAsset, textured_mesh
+from near_core.asset import NeuralAsset, from_bytes, textured_mesh, to_bytes
 from near_core.asset.skin import find_edges
 from near_core.create.config import PaintingConfig
 from near_core.create.create import create_from_image
@@ -13,7 +13,7 @@ from near_core.create.painting import RAMP, Paint, paint_skin
 from near_core.create.sampling import sample_surface, voxelize
 from near_core.create.shot import Shot
 from near_core.image import srgb_decode, srgb_encode
-from near_core.mesh import Mesh
+from near_core.mesh import Mesh, compute_face_normals
 from near_core.render.renderer import Renderer
 from near_core.scene import Instance, Settings
 from near_core.scene import camera as cameras
@@ -64,6 +64,41 @@ def test_no_more_faces_than_there_is_room_for(halves):
     assert len(plain.faces) < len(paint_skin(shape, Paint(surfels, texels), config=PaintingConfig(
         most, color_step=0.0)).faces) <= most
     assert len(paint_skin(shape, Paint(surfels, texels), config=PaintingConfig(6)).faces) <= 6
+    thrice = Mesh(shape.vertices, np.tile(shape.faces, (3, 1)))
+    made = paint_skin(thrice, Paint(surfels, texels), config=PaintingConfig(3 * len(plain.faces) + 100, color_step=0.0))
+    assert 3 * len(plain.faces) < len(made.faces) <= 3 * len(plain.faces) + 100, "edges that six faces share, too"
+
+
+@pytest.mark.parametrize("smooth", [False, True])
+@pytest.mark.parametrize("winding", ["inside out", "each twice"])
+def test_whatever_their_winding_says_faces_have_their_colour(halves, winding, smooth):
+    shape, surfels, texels = halves
+    back = shape.faces[:, ::-1]
+    faces = back if winding == "inside out" else np.concatenate([shape.faces, back])
+    normal = compute_face_normals(Mesh(shape.vertices, faces))[0]
+    odd = Mesh(shape.vertices, faces, corner_normal=np.repeat(normal[:, None], 3, 1) if smooth else None)
+    skin = paint_skin(odd, Paint(surfels, texels))
+    x = skin.vertices[:, 0]
+    assert np.abs(skin.color[x < 0.09, :3] - [0.8, 0.05, 0.05]).max() < 0.02
+    assert np.abs(skin.color[x > 0.11, :3] - [0.05, 0.6, 0.05]).max() < 0.02
+
+
+def test_what_is_beyond_the_cube_is_not_black(halves):
+    shape, surfels, texels = halves
+    far = Mesh(np.concatenate([shape.vertices, np.float32([[2, 2, 2], [3, 2, 2], [2, 3, 2]])]),
+               np.concatenate([shape.faces, np.int32([[8, 9, 10]])]))
+    assert len(shape.vertices) == 8
+    skin = paint_skin(far, Paint(surfels, texels))
+    assert skin.color[skin.vertices[:, 0] > 1, :3].max(1).min() > 0.2
+
+
+def test_a_mesh_with_parts_cut_out_keeps_its_texels(model, photo):
+    picture, camera = photo
+    leaf = np.full((8, 8, 4), 255, np.uint8)
+    leaf[:, :4, 3] = 0
+    cut = replace(box(base_color_map=leaf), corner_uv=np.tile(np.float32([[0, 0], [1, 0], [1, 1]]), (12, 1, 1)))
+    asset = create_from_image([Shot(picture, camera=camera)], mesh=cut, name="leaf", model=model)
+    assert asset.skin is None and len(asset.texels)
 
 
 def test_ramps_give_roughness_and_metallic_back(halves):
@@ -149,6 +184,7 @@ def test_the_guessed_part_is_shown_beside_the_seen_one(model, photo):
     picture, camera = photo
     asset = create_from_image([Shot(picture, camera=camera)], name="box", model=model)
     found = []
+    asset = from_bytes(to_bytes(asset))
     for azimuth in (20, 200):
         made = Renderer().render([Instance(asset, np.eye(4))], cameras.orbit(azimuth, 15, 2.0, 40, 128, 128),
                                  uniform((1, 1, 1)), Settings(passes=("Combined", "Confidence")))
