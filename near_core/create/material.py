@@ -155,13 +155,16 @@ def project_photo(surfels: Surfels, texels: Texels, view: PhotoView) -> tuple[Su
 
 def find_detail(views: Sequence[PhotoView], points: np.ndarray, normals: np.ndarray) -> np.ndarray:
     """How points (K, 3) of a surface with normals (K, 3) differ in the photos at twice the crops' resolution, (K, 3)
-    display colours; each by the photo that shows it best."""
-    made, best = np.zeros_like(points), np.zeros(len(points), np.float32)
+    display colours: the mean of the photos that show them best."""
+    made, total = np.zeros_like(points), np.zeros((len(points), 1), np.float32)
     for view in views:
-        weight, uv = _measure_visibility(points, normals, view)
-        better = np.flatnonzero(weight > best)
-        best[better], made[better] = weight[better], weight[better, None] * view.find_fine(uv[better])
-    return made
+        shown, uv = _measure_visibility(points, normals, view)
+        facing = np.clip((normals * view.camera.directions_to(points)).sum(1), 0, 1)
+        seen = np.flatnonzero(shown > 0)
+        weight = ((shown * facing) ** view.config.best_view_power)[seen, None]
+        made[seen] += weight * shown[seen, None] * view.find_fine(uv[seen])
+        total[seen] += weight
+    return made / np.maximum(total, 1e-12)
 
 
 def blend_normals(surfels: Surfels, view: LayerView, share: float = ReconstructionConfig.normal_blend) -> Surfels:
