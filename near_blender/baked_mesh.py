@@ -45,8 +45,9 @@ def make_mesh(made: meshes.Mesh, name: str, called: str, packed: bool = True) ->
     if made.corner_uv is not None:
         mesh.uv_layers.new(name="UVMap").data.foreach_set("uv", made.corner_uv.astype(np.float32).ravel())
     if made.corner_color is not None:
-        mesh.color_attributes.new(COLOR, "FLOAT_COLOR", "CORNER").data.foreach_set(
-            "color", made.corner_color.astype(np.float32).ravel())
+        color = made.corner_color.astype(np.float32)
+        color[..., :3] = colorspace.from_rec709(color[..., :3])
+        mesh.color_attributes.new(COLOR, "FLOAT_COLOR", "CORNER").data.foreach_set("color", color.ravel())
     mesh.polygons.foreach_set("material_index", made.material_index)
     mesh.shade_smooth()
     if made.corner_normal is not None:
@@ -110,18 +111,17 @@ def _make_material(look: meshes.Material, name: str, images: dict[int, Any], pac
 
 def _set_values(shader: Any, look: meshes.Material) -> dict[str, tuple[float, ...]]:
     """Gives a Principled BSDF what a material is without maps; what each map is multiplied with, by kinds of maps."""
-    color = colorspace.from_rec709(np.array(look.base_color[:3], np.float32))
-    shader.inputs["Base Color"].default_value = (*color.tolist(), 1)
+    color = tuple(colorspace.from_rec709(np.array(look.base_color[:3], np.float32)).tolist())
+    shader.inputs["Base Color"].default_value = (*color, 1)
     shader.inputs["Alpha"].default_value = look.base_color[3]
     shader.inputs["Roughness"].default_value, shader.inputs["Metallic"].default_value = look.roughness, look.metallic
     factors: dict[str, tuple[float, ...]] = {
-        "base_color": look.base_color[:3], "roughness": (look.roughness,) * 3, "metallic": (look.metallic,) * 3,
+        "base_color": color, "roughness": (look.roughness,) * 3, "metallic": (look.metallic,) * 3,
         "normal": (1.0, 1.0, 1.0)}
     if look.glows:
         strength = max(look.emission)
-        factors["emission"] = tuple(each / strength for each in look.emission)
-        sent = colorspace.from_rec709(np.array(factors["emission"], np.float32))
-        shader.inputs["Emission Color"].default_value = (*sent.tolist(), 1)
+        factors["emission"] = tuple(colorspace.from_rec709(np.array(look.emission, np.float32) / strength).tolist())
+        shader.inputs["Emission Color"].default_value = (*factors["emission"], 1)
         shader.inputs["Emission Strength"].default_value = strength
     return factors
 

@@ -1,0 +1,36 @@
+"""An asset's mesh as Blender's: its colours in the file's working space."""
+
+import bpy
+import numpy as np
+import pytest
+
+from near_blender import baked_mesh, colorspace
+from near_core import mesh as meshes
+
+DYE = 0.8, 0.1, 0.3
+
+
+@pytest.fixture
+def square():
+    """Two triangles in colours of their own, upright."""
+    corners = np.float32([[-0.3, 0, -0.3], [0.3, 0, -0.3], [0.3, 0, 0.3], [-0.3, 0, 0.3]])
+    faces = np.int32([[0, 1, 2], [0, 2, 3]])
+    colors = np.random.default_rng(0).random((2, 3, 4)).astype(np.float32)
+    picture = np.full((2, 2, 4), 255, np.uint8)
+    look = meshes.Material(base_color=(*DYE, 1), emission=DYE, base_color_map=picture, emission_map=picture)
+    return meshes.Mesh(corners, faces, np.zeros((2, 3, 2), np.float32), None, colors, np.zeros(2, np.int32), (look,))
+
+
+@pytest.mark.parametrize("space", ["Linear Rec.709", "Linear Rec.2020", "ACEScg"])
+def test_every_colour_is_in_the_working_space(square, monkeypatch, space):
+    monkeypatch.setattr(colorspace, "get_working_space", lambda: space)
+    mesh = baked_mesh.make_mesh(square, "Square", "Square")
+    colors = np.empty(24, np.float32)
+    mesh.color_attributes[baked_mesh.COLOR].data.foreach_get("color", colors)
+    wanted = np.concatenate([colorspace.from_rec709(square.corner_color[..., :3]), square.corner_color[..., 3:]], -1)
+    assert np.allclose(colors.reshape(2, 3, 4), wanted, atol=1e-6)
+    dye, nodes = colorspace.from_rec709(np.float32(DYE)), mesh.materials[0].node_tree.nodes
+    factors = [np.array(socket.default_value[:3]) for node in nodes if node.type == "MIX" for socket in node.inputs
+               if socket.type == "RGBA" and not socket.is_linked]
+    assert any(np.allclose(each, dye) for each in factors), "what the map of the base colour is multiplied with"
+    assert any(np.allclose(each, dye / 0.8, atol=1e-6) for each in factors), "and that of what glows"
