@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import bpy
@@ -43,6 +44,12 @@ def list_curves(animation: Any) -> list[Any]:
     bags = [strip.channelbag(animation.action_slot) for layer in action.layers for strip in layer.strips
             if animation.action_slot is not None]
     return [curve for bag in bags if bag is not None for curve in bag.fcurves]
+
+
+def list_strips(homes: Iterable[Any]) -> list[Any]:
+    """The strips of NLA tracks, or of strips that hold some, and all that these hold; list_curves takes them, too."""
+    found = [strip for home in homes for strip in home.strips]
+    return found + (list_strips(found) if found else [])
 
 
 def open_shutter(scene: Any, motion: dict[str, Any] | None) -> None:

@@ -29,6 +29,7 @@ def inherit_moves(ob: Any, other: Any) -> None:
     moves = other.animation_data
     if moves is None:
         return
+    moves.use_tweak_mode = False  # in which no action can be exchanged, and a strip's is the active one
     own = ob.animation_data_create()
     own.use_nla = moves.use_nla
     for track in moves.nla_tracks:
@@ -62,8 +63,10 @@ def _assign(moves: Any, action: Any, slot: Any) -> None:
 
 
 def _mute_hiding(moves: Any) -> None:
-    if any(curve.data_path in _HIDING for curve in cycles_motion.list_curves(moves)):
-        _assign(moves, moves.action.copy(), getattr(moves, "action_slot", None))
-    for curve in [*cycles_motion.list_curves(moves), *moves.drivers]:
-        if curve.data_path in _HIDING:
-            curve.mute = True
+    for each in [moves, *cycles_motion.list_strips(moves.nla_tracks)]:
+        if any(curve.data_path in _HIDING for curve in cycles_motion.list_curves(each)):
+            _assign(each, each.action.copy(), getattr(each, "action_slot", None))
+        for curve in cycles_motion.list_curves(each):
+            curve.mute |= curve.data_path in _HIDING
+    for driver in moves.drivers:
+        driver.mute |= driver.data_path in _HIDING

@@ -77,8 +77,7 @@ def is_animated(owner: Any, names: frozenset[str]) -> bool:
     moves = owner.animation_data
     if moves is None:
         return False
-    strips = [part for track in moves.nla_tracks if not track.mute for strip in track.strips
-              for part in (strip, *strip.strips)]  # one of several has others
+    strips = cycles_motion.list_strips(track for track in moves.nla_tracks if not track.mute)
     curves = [*moves.drivers, *(curve for each in (moves, *strips) for curve in cycles_motion.list_curves(each))]
     return any(not curve.mute and (curve.data_path in names or curve.data_path.startswith("pose.")) for curve in curves)
 

@@ -28,12 +28,15 @@ def make_asset(ball):
     return make
 
 
-def push_action(ob) -> None:
-    """Has an NLA strip do what its keys did, twice as slowly."""
+def push_action(ob, tweaked: bool = False) -> None:
+    """Has an NLA strip do what its keys did, twice as slowly. tweaked: whether an artist edits it."""
     moves = ob.animation_data
-    strip = moves.nla_tracks.new().strips.new("Slow", 1, moves.action)
+    track = moves.nla_tracks.new()
+    strip = track.strips.new("Slow", 1, moves.action)
     strip.scale = 2
     moves.action = None
+    track.select = strip.select = True
+    moves.use_tweak_mode = tweaked
 
 
 @pytest.mark.parametrize("pushed", [False, True])
@@ -62,16 +65,21 @@ def test_what_is_keyed_driven_and_held_moves_on(box, make_asset, pushed):
     assert places[0] != places[1] != places[2] and places[2].translation.z == pytest.approx(0.5)
 
 
-def test_a_source_that_was_keyed_to_appear_stays_hidden(box, make_asset):
+@pytest.mark.parametrize("pushed", [False, True, "and tweaked"])
+def test_a_source_that_was_keyed_to_appear_stays_hidden(box, make_asset, pushed):
     for frame, hidden in ((1, True), (5, False)):
         box.hide_render = hidden
         box.keyframe_insert("hide_render", frame=frame)
     action = box.animation_data.action
+    if pushed:
+        push_action(box, pushed == "and tweaked")
     ob = make_asset(box)
-    for frame, hidden in ((1, True), (6, False)):
+    for frame, hidden in ((1, True), (12, False)):
         bpy.context.scene.frame_set(frame)
         assert box.hide_render and ob.hide_render == hidden
-    assert ob.animation_data.action == action != box.animation_data.action
+    used, kept = ((each.animation_data.nla_tracks[0].strips[0] if pushed else each.animation_data).action
+                  for each in (ob, box))
+    assert used == action != kept
 
 
 def test_settings_and_custom_properties_are_kept(box, make_asset):
