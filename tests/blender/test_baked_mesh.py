@@ -1,6 +1,5 @@
 """An asset's mesh as Blender's: its colours in the file's working space."""
 
-import bpy
 import numpy as np
 import pytest
 
