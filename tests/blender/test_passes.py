@@ -49,7 +49,13 @@ def test_indexes_and_cryptomatte_say_who_is_seen(scene, tmp_path):
     assert manifest.keys() == {"Near", "Far"}
 
 
-def test_blenders_cryptomatte_node_finds_the_objects(scene, tmp_path):
+@pytest.mark.parametrize("kind,called", [("CryptoObject", "Far"), ("CryptoMaterial", "Skin"), ("CryptoAsset", "Root")])
+def test_blenders_cryptomatte_node_finds_what_is_there(scene, tmp_path, kind, called):
+    root = bpy.data.objects.new("Root", None)
+    scene.collection.objects.link(root)
+    far, layer = bpy.data.objects["Far"], scene.view_layers[0]
+    far.parent, far.active_material.name = root, "Skin"
+    layer.use_pass_cryptomatte_material = layer.use_pass_cryptomatte_asset = True
     if bpy.app.version >= (5, 0, 0):
         tree = bpy.data.node_groups.new("c", "CompositorNodeTree")
         scene.compositing_node_group = tree
@@ -61,7 +67,8 @@ def test_blenders_cryptomatte_node_finds_the_objects(scene, tmp_path):
         tree.nodes.clear()
         out = tree.nodes.new("CompositorNodeComposite")
     node = tree.nodes.new("CompositorNodeCryptomatteV2")
-    node.scene, node.matte_id = scene, "Far"
+    node.scene = scene
+    node.layer_name, node.matte_id = f"{layer.name}.{kind}", called
     tree.links.new(node.outputs["Matte"], out.inputs[0])
     stage.set_format(scene, "OPEN_EXR", "32")
     scene.render.filepath = str(tmp_path / "matte.exr")
