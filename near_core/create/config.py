@@ -195,7 +195,10 @@ class FusionConfig:
     fill_focus: float = 8.0  # cells of 128^3; what is so much less deep than the deepest behind a pixel is not filled
     filled_depth: float = 0.5  # cells of 128^3; how deep at least the solid is somewhere behind every pixel
     settled_angles: tuple[float, float] = (20.0, 40.0)  # degrees beside a side of the object and above, at most, of
-    #                                             photos without cameras whose hull bulges as bulge.py says
+    #                                             photos without cameras whose frame is settled as ends.py says
+    shoulder: float = 0.85  # of an end's width that is between its shoulders
+    flat_end: float = 0.03  # of an end's middle by which the shoulders of a flat one lie farther out than a tent's
+    flat_fade: float = 0.1  # over which ends count as flat ever more
     fill_rounds: int = 2  # over all photos, in which what is missing behind pixels is filled
     most_growth: float = 0.5  # cells of 128^3 by which a shape grows at most where its own photos show more of it
 
@@ -207,6 +210,7 @@ class AlignmentConfig:
     block_roundness: float = 6.0  # 2 an ellipsoid, ever more a box; what the boxes of outlines are fitted to
     block_stiffness: float = 0.003  # of the fit; what the logarithm of a distance changes by, in halves of the crop
     block_rounds: int = 12  # of the fit
+    rim_share: float = 0.05  # of an outline's box that lies near its edges; what is farther inside stays inside it
     anchor_weight: float = 1e-4  # of the place where an object is said to stand, over that of one camera's ray
     frame_room: float = 1.12  # times what photos show that the cube's edge is in which cameras of a scene see it
     room: float = 1.3  # times the block's longest side that the cube's edge is when the hull is measured

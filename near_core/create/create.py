@@ -22,8 +22,8 @@ from ..progress import Progress, part, silent
 from ..scene import Camera, Occluders
 from ..scene.camera import to_json
 from . import sampling
-from .bulge import settle_frame
 from .config import DETAILS, DelightingConfig, MattingConfig, ReconstructionConfig, SamplingConfig, ToneConfig
+from .ends import settle_frame
 from .evidence import reconstruct_surface
 from .frames import AssetFrame, find_frame
 from .fusion import fuse_photos, measure_front
@@ -276,7 +276,7 @@ def _reconstruct(model: NearMini, views: list[PhotoView], mesh: meshes.Mesh | No
         error = config.normal_error_rms
         if len(views) > 1:
             shape, mirrors = reconstruct_surface(model, views, part(progress, 0.0, 0.25), config)
-            shape = settle_frame(shape, views) if found else shape
+            shape = settle_frame(shape, views, mirrors) if found else shape
         else:
             deep, config = _find_solid(model, views[0], part(progress, 0.0, 0.25), config)
             shape = extract_surface(deep, views[0], config)

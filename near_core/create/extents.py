@@ -54,6 +54,24 @@ def fit_block(photos: Sequence[Photo], cameras: Sequence[Camera], free: Sequence
     return unpack(_minimise(differ, np.zeros(6 + 3 * len(moving)), config.block_rounds))
 
 
+def stretch_points(points: np.ndarray, photos: Sequence[Photo], cameras: Sequence[Camera],
+                   config: AlignmentConfig = AlignmentConfig()) -> tuple[np.ndarray, np.ndarray]:
+    """The lowest and the highest corner (3,) of the box around points (P, 3), once they are stretched along the axes of
+    the asset's frame so that they fill the boxes around the outlines of photos. cameras: of the crops."""
+    low, high = points.min(0).astype(np.float64), points.max(0).astype(np.float64)
+    boxes = [_measure_box(photo) for photo in photos]
+    goal, known = np.concatenate([box for box, _ in boxes]), np.concatenate([seen for _, seen in boxes])
+    rims = [_find_rim(project(points, camera)[0], config.rim_share) for camera in cameras]
+    shares = (points[np.logical_or.reduce(rims)] - low) / np.maximum(high - low, 1e-6)
+
+    def differ(corners: np.ndarray) -> np.ndarray:
+        stretched = (corners[:3] + shares * (corners[3:] - corners[:3])).astype(np.float32)
+        return (np.concatenate([_find_edges(project(stretched, camera)[0]) for camera in cameras]) - goal) * known
+
+    corners = _minimise(differ, np.concatenate([low, high]), config.block_rounds)
+    return corners[:3], corners[3:]
+
+
 def _make_block(roundness: float) -> np.ndarray:
     """(P, 3) points of a superellipsoid's surface of size 1: an ellipsoid with roundness 2, ever more a box."""
     axis = np.linspace(-1, 1, 9)
@@ -75,6 +93,13 @@ def _measure_box(photo: Photo) -> tuple[np.ndarray, np.ndarray]:
 
 def _find_edges(uv: np.ndarray) -> np.ndarray:
     return np.concatenate([uv.min(0), uv.max(0)]).astype(np.float64)
+
+
+def _find_rim(uv: np.ndarray, share: float) -> np.ndarray:
+    """(P,) bool: which of places uv (P, 2) lie in the outermost share of the box around all."""
+    low, high = uv.min(0), uv.max(0)
+    margin = share * (high - low)
+    return ((uv <= low + margin) | (uv >= high - margin)).any(1)
 
 
 def _minimise(differ, start: np.ndarray, rounds: int) -> np.ndarray:

@@ -184,10 +184,11 @@ class LayerView:
         found = look_up(np.concatenate([maps * self.mask, self.mask[None].astype(np.float32)]), uv)
         return found[:, :-1] / np.maximum(found[:, -1:], 1e-3)
 
-    def enlarge(self, times: float) -> None:
-        """The same photo after all that the asset's frame holds became larger around its middle."""
-        self.camera = recentre(self.camera, np.zeros(3), 1 / times)
-        self.front, self.back = self.front * times, self.back * times
+    def recentre(self, centre: np.ndarray, size: float) -> None:
+        """The same photo after all that the asset's frame holds was moved by -centre (3,) and divided by its size."""
+        below = self.camera.world_to_camera[2, :3] @ centre
+        self.camera = recentre(self.camera, centre, size)
+        self.front, self.back = ((layer - np.float32(below)) / np.float32(size) for layer in (self.front, self.back))
 
     def _find_jumps(self) -> np.ndarray:
         """Where the front jumps, (SIZE, SIZE) bool. A slope that goes on around is none: it is seen obliquely."""

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from near_core.create.config import AlignmentConfig
-from near_core.create.extents import fit_block
+from near_core.create.extents import fit_block, stretch_points
 from near_core.create.photo import prepare
 from near_core.create.view import move_camera
 from near_core.scene import camera as cameras
@@ -51,3 +51,12 @@ def test_where_a_photo_ends_the_thing_may_go_on():
     assert photos[0].box[0] == 0 and photos[0].box[2] == 80
     block = fit_block(photos, true, [False, False])
     assert block.size[1:] == pytest.approx([0.4, 0.4], abs=0.03)
+
+
+def test_points_are_stretched_until_they_fill_the_outlines():
+    size = np.array([0.5, 0.9, 0.6])
+    photos, true = photographed(size, (0, 90, 180, -90))
+    ball = np.random.default_rng(0).normal(size=(4000, 3))
+    ball = ball / np.linalg.norm(ball, axis=1, keepdims=True) / 2 * size
+    low, high = stretch_points(np.where(ball > 0, 0.8 * ball, ball), photos, true)
+    assert low == pytest.approx(-size / 2, abs=0.015) and high == pytest.approx(size / 2, abs=0.015)
