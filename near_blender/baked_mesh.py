@@ -41,7 +41,7 @@ def make_mesh(made: meshes.Mesh, name: str, called: str, packed: bool = True) ->
     """A mesh with its materials and maps as Blender's. name: what those begin with. packed: whether the maps are to be
     saved with the file."""
     mesh: Any = bpy.data.meshes.new(called)
-    mesh.from_pydata(made.vertices.tolist(), [], made.faces.tolist())
+    proxy.set_geometry(mesh, made.vertices, made.faces)
     if made.corner_uv is not None:
         mesh.uv_layers.new(name="UVMap").data.foreach_set("uv", made.corner_uv.astype(np.float32).ravel())
     if made.corner_color is not None:
@@ -49,15 +49,25 @@ def make_mesh(made: meshes.Mesh, name: str, called: str, packed: bool = True) ->
         color[..., :3] = colorspace.from_rec709(color[..., :3])
         mesh.color_attributes.new(COLOR, "FLOAT_COLOR", "CORNER").data.foreach_set("color", color.ravel())
     mesh.polygons.foreach_set("material_index", made.material_index)
-    mesh.shade_smooth()
-    if made.corner_normal is not None:
-        mesh.normals_split_custom_set(made.corner_normal.reshape(-1, 3).tolist())
+    _set_normals(mesh, made)
     images: dict[int, Any] = {}
     for number, material in enumerate(made.materials):
         mesh.materials.append(_make_material(material, f"{name} {number + 1}", images, packed,
                                              made.corner_color is not None))
     mesh.update()
     return mesh
+
+
+def _set_normals(mesh: Any, made: meshes.Mesh) -> None:
+    if made.corner_normal is None:
+        mesh.shade_flat()
+        return
+    shared = np.zeros_like(made.vertices)
+    shared[made.faces] = made.corner_normal
+    if np.allclose(shared[made.faces], made.corner_normal, atol=1e-6):  # takes a third of the time
+        mesh.normals_split_custom_set_from_vertices(shared)
+    else:
+        mesh.normals_split_custom_set(made.corner_normal.reshape(-1, 3))
 
 
 def move(made: meshes.Mesh, matrix: np.ndarray) -> meshes.Mesh:

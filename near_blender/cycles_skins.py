@@ -12,6 +12,7 @@ from ._core import asset as assets
 from ._core import cache, errors, textured_mesh
 
 MOST_FACES = 500_000  # of a skin; the proxies of finer ones stay
+MOST_IN_ALL = 4_000_000  # faces of all skins of a scene; the proxies of further ones stay
 _known: cache.RecentResults[Any] = cache.RecentResults(16)  # skins as meshes in the asset's frame, None for none
 
 
@@ -36,6 +37,7 @@ class Skins:
     def __init__(self, payloads: dict[str, str]):
         self.payloads = payloads
         self._meshes: dict[tuple, Any] = {}
+        self._faces = 0  # of all these
 
     def find(self, name: str, own: Any) -> Any:
         """The mesh that shows the asset of the object with this name_full, whose proxy is the mesh `own`, in its frame;
@@ -51,7 +53,11 @@ class Skins:
         place = key, np.round(matrix, 6).tobytes()
         if place not in self._meshes:
             made = _known.get_or(key, lambda: _read(keeper))
-            self._meshes[place] = made and baked_mesh.make_mesh(
+            if made is None or self._faces + len(made.faces) > MOST_IN_ALL:
+                self._meshes[place] = None
+                return None
+            self._faces += len(made.faces)
+            self._meshes[place] = baked_mesh.make_mesh(
                 baked_mesh.move(made, matrix), own.name, f"{own.name} skin", packed=False)
         return self._meshes[place]
 

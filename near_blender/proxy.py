@@ -28,7 +28,7 @@ def build(asset: assets.NeuralAsset, name: str, surface: proxy_mesh.ProxyMesh | 
     surface = surface or proxy_mesh.build(asset)
     colors = colorspace.from_rec709(surface.base_color)
     mesh = bpy.data.meshes.new(name)
-    _set_geometry(mesh, surface.vertices * np.float32(asset.extent), surface.faces)
+    set_geometry(mesh, surface.vertices * np.float32(asset.extent), surface.faces)
     _add_attribute(mesh, REST, "FLOAT_VECTOR", "vector", surface.vertices)
     marks = np.full(len(surface.vertices), _SPREAD * mark(asset.hash) + _SPREAD // 2)
     _add_attribute(mesh, MARK, "INT", "value", marks, np.int32)
@@ -46,13 +46,14 @@ def build(asset: assets.NeuralAsset, name: str, surface: proxy_mesh.ProxyMesh | 
     return ob
 
 
-def _set_geometry(mesh: bpy.types.Mesh, vertices: np.ndarray, faces: np.ndarray) -> None:
+def set_geometry(mesh: bpy.types.Mesh, vertices: np.ndarray, faces: np.ndarray) -> None:
+    """Gives an empty mesh vertices (V, 3) and smooth faces (F, 3 or 4)."""
     mesh.vertices.add(len(vertices))
     mesh.vertices.foreach_set("co", np.ascontiguousarray(vertices, np.float32).ravel())
     mesh.loops.add(faces.size)
-    mesh.loops.foreach_set("vertex_index", faces.ravel())
+    mesh.loops.foreach_set("vertex_index", np.ascontiguousarray(faces, np.int32).ravel())
     mesh.polygons.add(len(faces))
-    mesh.polygons.foreach_set("loop_start", np.arange(0, faces.size, 4, dtype=np.int32))
+    mesh.polygons.foreach_set("loop_start", np.arange(0, faces.size, faces.shape[1], dtype=np.int32))
     mesh.update(calc_edges=True)
     mesh.shade_smooth()
 

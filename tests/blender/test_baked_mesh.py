@@ -1,9 +1,12 @@
-"""An asset's mesh as Blender's: its colours in the file's working space."""
+"""An asset's mesh as Blender's: its colours in the file's working space, its normals as they were."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from near_blender import baked_mesh, colorspace
+from near_core import directions
 from near_core import mesh as meshes
 
 DYE = 0.8, 0.1, 0.3
@@ -33,3 +36,24 @@ def test_every_colour_is_in_the_working_space(square, monkeypatch, space):
                if socket.type == "RGBA" and not socket.is_linked]
     assert any(np.allclose(each, dye) for each in factors), "what the map of the base colour is multiplied with"
     assert any(np.allclose(each, dye / 0.8, atol=1e-6) for each in factors), "and that of what glows"
+
+
+def read_normals(made: meshes.Mesh) -> np.ndarray:
+    mesh = baked_mesh.make_mesh(made, "Roof", "Roof")
+    normals = np.empty(18, np.float32)
+    mesh.corner_normals.foreach_get("vector", normals)
+    return normals.reshape(2, 3, 3)
+
+
+@pytest.mark.parametrize("kind", ["of faces", "of vertices", "of corners"])
+def test_normals_are_the_meshs(square, kind):
+    """Of a roof, which is flat where nothing says otherwise."""
+    roof = replace(square, vertices=square.vertices + np.float32([[0, 0, 0], [0, 0, 0], [0, 0, 0], [0, 0.5, 0]]))
+    sides = roof.vertices[roof.faces]
+    wanted = np.cross(sides[:, 1] - sides[:, 0], sides[:, 2] - sides[:, 0])[:, None].repeat(3, 1)
+    if kind != "of faces":
+        turned = directions.unit(wanted) + np.random.default_rng(0).normal(0, 0.3, wanted.shape)
+        wanted = turned if kind == "of corners" else turned.reshape(6, 3)[[0, 1, 2, 5]][roof.faces]
+    wanted = directions.unit(wanted).astype(np.float32)
+    made = read_normals(roof if kind == "of faces" else replace(roof, corner_normal=wanted))
+    assert np.allclose(made, wanted, atol=2e-3)

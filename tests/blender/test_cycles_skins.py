@@ -53,6 +53,15 @@ def test_a_skin_stands_where_the_proxy_does(scene, thin):
     assert bpy.data.objects["Asset"].data != mesh, "the artist's file stays as it is"
 
 
+def test_where_there_are_too_many_skins_proxies_stay(scene, thin, monkeypatch):
+    other = stage.add_asset(replace(thin, surfels=replace(thin.surfels, metallic=1 - thin.surfels.metallic)), "Other")
+    monkeypatch.setattr(cycles_skins, "MOST_IN_ALL", 3)
+    skins = cycles_skins.Skins(cycles_skins.list_payloads())
+    first = skins.find("Asset", bpy.data.objects["Asset"].data)
+    assert len(first.polygons) == 2 and skins.find("Other", other.data) is None
+    assert skins.find("Asset", bpy.data.objects["Asset"].data) == first
+
+
 def test_cycles_draws_the_skin_until_the_asset_looks_otherwise(scene):
     picture = draw(scene)
     assert picture[12, 16, 0] > 10 * picture[12, 16, 1], "red, by the colours of its corners"
