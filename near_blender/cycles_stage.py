@@ -49,8 +49,8 @@ class StagedScene:
 
     @property
     def objects(self) -> Any:
-        """Every object of the scene."""
-        return self.scene.objects
+        """Every object of the scene, in instanced collections, too: the file holds no others."""
+        return bpy.data.objects
 
     def open(self, key: str, file: dict[str, Any]) -> None:
         """Opens the scene of that name from a .blend file, unless it is the open one. Raises NearError."""
@@ -85,6 +85,7 @@ class StagedScene:
         self._simulations.play(fields["frame"], lambda done, of: progress("Preparing ordinary objects", done / of))
         if (self.scene.frame_current, self.scene.frame_subframe) != (fields["frame"], fields["subframe"]):
             self.scene.frame_set(fields["frame"], subframe=fields["subframe"])
+        self._simulations.let_bodies_move(False)
         self._dressed.wear(fields["looks"])
         self._pose = dict(zip(fields["names"], fields["matrices"]))
         self.stale = False
@@ -307,7 +308,7 @@ def set_up(scene: Any) -> None:
         setattr(render, name, False)
     cycles.use_auto_tile = cycles.use_adaptive_sampling = False
     cycles.time_limit, cycles.use_layer_samples = 0, "IGNORE"
-    for ob in scene.objects:
+    for ob in bpy.data.objects:  # in instanced collections, too
         if ob.type in _SKETCHES:
             ob.hide_render = ob.hide_viewport = True
     for image, user in node_trees.list_image_users():

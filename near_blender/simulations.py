@@ -11,42 +11,58 @@ from . import node_trees
 
 
 class Simulations:
-    """What is simulated in an opened scene; where objects are, rigid bodies too, the first Blender says."""
+    """What is simulated in an opened scene, in instanced collections, too: the file holds nothing else. Where objects
+    are, rigid bodies too, the first Blender says; these move while the rest is played, which may hang on them."""
 
     def __init__(self, scene: Any):
-        if scene.rigidbody_world is not None:
-            scene.rigidbody_world.enabled = False
-        self._scene, starts = scene, [*_list_starts(scene)]
-        self._next = min(starts, default=None)  # the first frame that was not played yet
+        self._scene, self._next = scene, _find_start(scene)  # the first frame that was not played yet
+        self.let_bodies_move(False)
 
     def play(self, frame: int, tell: Callable[[int, int], None]) -> None:
-        """Plays what comes before a frame and was not played yet. tell: called with frames that are done, and all."""
+        """Plays what comes before a frame and was not played yet; from then on rigid bodies move. tell: called with
+        frames that are done, and all."""
         if self._next is None or frame < self._next:
             return
         first = self._next
+        self.let_bodies_move(True)
         for each in range(first, frame):
             tell(each - first, frame - first)
             self._scene.frame_set(each)
             self._next = each + 1
 
+    def let_bodies_move(self, move: bool) -> None:
+        """Whether rigid bodies are simulated: where they are, no object can be put elsewhere."""
+        if self._scene.rigidbody_world is not None:
+            self._scene.rigidbody_world.enabled = move
 
-def _list_starts(scene: Any) -> Iterator[int]:
-    """The first frame of each simulation that is not baked."""
-    for ob in scene.objects:
-        for modifier in ob.modifiers:
-            if modifier.type == "NODES":
-                if modifier.node_group is not None and _simulates(modifier.node_group):
-                    yield scene.frame_start
-                continue
-            caches = [getattr(modifier, "point_cache", None)]
-            if modifier.type == "PARTICLE_SYSTEM":
-                caches = [modifier.particle_system.point_cache]
-                settings = modifier.particle_system.settings
-                if settings.type == "HAIR" and not modifier.particle_system.use_hair_dynamics:
-                    continue
-            elif modifier.type == "DYNAMIC_PAINT" and modifier.canvas_settings is not None:
-                caches = [surface.point_cache for surface in modifier.canvas_settings.canvas_surfaces]
-            yield from (cache.frame_start for cache in caches if cache is not None and not cache.is_baked)
+
+def _find_start(scene: Any) -> int | None:
+    """The first frame of what is simulated, shows in renders and is not baked. Of simulation zones Blender does not
+    tell whether they are: these count."""
+    starts, modifiers = [], [each for ob in bpy.data.objects for each in list[Any](ob.modifiers) if each.show_render]
+    for modifier in modifiers:
+        if modifier.type == "NODES":
+            if modifier.node_group is not None and _simulates(modifier.node_group):
+                starts.append(scene.frame_start)
+            continue
+        for cache in _list_caches(modifier):
+            if cache.use_disk_cache and not cache.use_external:
+                cache.use_disk_cache = False  # files beside the artist's, which are not here
+            if not cache.is_baked:
+                starts.append(cache.frame_start)
+    return min(starts, default=None)
+
+
+def _list_caches(modifier: Any) -> Iterator[Any]:
+    """The point caches of a modifier."""
+    if modifier.type == "PARTICLE_SYSTEM":
+        system = modifier.particle_system
+        if system.settings.type != "HAIR" or system.use_hair_dynamics:
+            yield system.point_cache
+    elif modifier.type == "DYNAMIC_PAINT" and modifier.canvas_settings is not None:
+        yield from (surface.point_cache for surface in modifier.canvas_settings.canvas_surfaces)
+    elif getattr(modifier, "point_cache", None) is not None:
+        yield modifier.point_cache
 
 
 def _simulates(group: bpy.types.NodeTree) -> bool:

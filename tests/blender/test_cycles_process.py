@@ -351,9 +351,16 @@ def test_what_is_not_there_is_stale(scene):
     assert job.result()["stale"]
 
 
-def test_probe_sees_shadow_catchers_and_what_the_camera_does_not(scene):
+@pytest.mark.parametrize("instanced", [False, True])
+def test_probe_sees_shadow_catchers_and_what_the_camera_does_not(scene, instanced):
     cube = bpy.context.object
     cube.location, cube.is_shadow_catcher, cube.visible_camera = (4, 0, 0), True, False
+    if instanced:
+        kept, shown = bpy.data.collections.new("Kept"), bpy.data.objects.new("Shown", None)
+        scene.collection.objects.unlink(cube)
+        kept.objects.link(cube)
+        shown.instance_type, shown.instance_collection = "COLLECTION", kept
+        scene.collection.objects.link(shown)
     job = client.get_cycles().probe(capture(), [((0, 0, 0), [])], size=(16, 8), **OPTIONS)
     assert job.result()["probes"][0].radiance[4, 8, 3] == 1
     assert draw(scene, transparent=True)["Combined"][..., :3].max() == 0

@@ -13,5 +13,11 @@ def test_the_second_blender_leaves_strokes_out():
         bpy.ops.object.grease_pencil_add(type="LINEART_SCENE")
     else:
         bpy.ops.object.gpencil_add(type="LRT_SCENE")
+    instanced = bpy.context.object.copy()
+    bpy.data.collections.new("Sketches").objects.link(instanced)
+    shown = bpy.data.objects.new("Shown", None)
+    shown.instance_type, shown.instance_collection = "COLLECTION", bpy.data.collections["Sketches"]
+    bpy.context.scene.collection.objects.link(shown)
     cycles_stage.set_up(bpy.context.scene)
+    assert instanced.hide_render and instanced.hide_viewport
     assert bpy.context.object.hide_render and bpy.context.object.hide_viewport and not cube.hide_render
