@@ -16,6 +16,7 @@ class Simulations:
 
     def __init__(self, scene: Any):
         self._scene, self._next = scene, _find_start(scene)  # the first frame that was not played yet
+        self._bodies = scene.rigidbody_world is not None and scene.rigidbody_world.enabled
         self.let_bodies_move(False)
 
     def play(self, frame: int, tell: Callable[[int, int], None]) -> None:
@@ -32,7 +33,7 @@ class Simulations:
 
     def let_bodies_move(self, move: bool) -> None:
         """Whether rigid bodies are simulated: where they are, no object can be put elsewhere."""
-        if self._scene.rigidbody_world is not None:
+        if self._bodies:
             self._scene.rigidbody_world.enabled = move
 
 

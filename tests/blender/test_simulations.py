@@ -115,3 +115,12 @@ def test_what_is_off_in_renders_is_not_played(scene):
     modifier.show_render = True
     simulations.Simulations(scene).play(LAST, lambda *done: told.append(done))
     assert told == [(done, LAST - 1) for done in range(LAST - 1)]
+
+
+def test_bodies_that_are_switched_off_stay_so(scene):
+    hang_cloth(bpy.context.object)
+    let_fall(bpy.context.object)
+    for enabled in (True, False):
+        scene.rigidbody_world.enabled = enabled
+        simulations.Simulations(scene).play(2, lambda *done: None)
+        assert scene.rigidbody_world.enabled == enabled
