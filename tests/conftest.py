@@ -31,14 +31,16 @@ def pytest_runtest_setup() -> None:
 
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
     """A test that is marked `timing` is tried once more before it counts as failed: it measures seconds against a
-    limit, and what else the machine did meanwhile is no fault of ours."""
+    limit, and what else the machine did meanwhile is no fault of ours. What fails after it, as it may leave something,
+    has failed."""
     if not item.get_closest_marker("timing"):
         return None
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
     reports = runtestprotocol(item, log=False, nextitem=nextitem)
-    if failed := [report for report in reports if report.failed]:
+    failed = [report for report in reports if report.failed]
+    if failed and failed[0].when != "teardown":
         failed[0].outcome = AGAIN
-        reports = [failed[0], *runtestprotocol(item, log=False, nextitem=nextitem)]
+        reports = [*failed, *runtestprotocol(item, log=False, nextitem=nextitem)]
     for report in reports:
         item.ihook.pytest_runtest_logreport(report=report)
     item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)

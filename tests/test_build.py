@@ -300,15 +300,17 @@ def test_a_test_that_measures_time_is_tried_once_more(tmp_path):
     shutil.copy(ROOT / "tests/conftest.py", tmp_path)
     (tmp_path / "test_times.py").write_text(
         "import pytest\ntries = []\n"
+        "@pytest.fixture\ndef leaks():\n    yield\n    assert tries.count('leaks') > 1\n"
         "@pytest.mark.timing\ndef test_a(): tries.append('a'); assert len(tries) == 2\n"
         "@pytest.mark.timing\ndef test_b(): assert 0\n"
-        "def test_c(): tries.append('c'); assert len(tries) > 3\n")
+        "def test_c(): tries.append('c'); assert len(tries) > 3\n"
+        "@pytest.mark.timing\ndef test_d(leaks): tries.append('leaks'); assert tries.count('leaks') > 1\n")
     ended = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-n1", "-c", ROOT / "pyproject.toml", "--rootdir", tmp_path,
          "-p", "no:cacheprovider", "--junitxml", tmp_path / "made.xml", tmp_path], cwd=tmp_path, capture_output=True,
         text=True, timeout=300)
-    assert ended.returncode == 1 and "2 failed, 1 passed, 2 tried again" in ended.stdout, ended.stdout
-    assert matrix.count((tmp_path / "made.xml").read_text()) == (1, 2, 0)
+    assert ended.returncode == 1 and "2 failed, 2 passed, 1 error, 3 tried again" in ended.stdout, ended.stdout
+    assert matrix.count((tmp_path / "made.xml").read_text()) == (1, 3, 0)
 
 
 def test_tests_that_do_not_end_are_stopped(monkeypatch):
