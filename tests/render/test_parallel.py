@@ -26,21 +26,29 @@ def test_items_are_computed_at_once_on_as_many_threads_as_asked_for():
 
 
 def test_progress_is_told_here_and_may_stop_the_rest():
-    here, begun, reports, ahead = threading.get_ident(), [], [], threading.Semaphore(4)
+    here, begun, reports, told = threading.get_ident(), [], [], threading.Condition()
+
+    def go_on():
+        with told:
+            reports.append(("Gone on", 2.0))
+            told.notify_all()
 
     def report(phase, fraction):
         assert threading.get_ident() == here
-        reports.append((phase, fraction))
-        ahead.release()
+        with told:
+            reports.append((phase, fraction))
+            told.notify_all()
         if fraction >= 0.5:
+            threading.Timer(1, go_on).start()  # for those that have begun, which the stop waits for
             raise Cancelled
 
     def work(item):
         begun.append(item)
-        ahead.acquire(timeout=1)  # who is quicker than the reports waits; for the last two there is none
+        with told:  # who is quicker than the reports waits
+            told.wait_for(lambda: len(reports) + 4 > item or reports[-1][0] == "Gone on", timeout=60)
     with pytest.raises(Cancelled):
         parallel_map(work, range(100), 2, "Work", report)
-    assert reports[-1] == ("Work", 0.5) and 50 <= len(begun) < 60
+    assert [each for each in reports if each[0] == "Work"][-1] == ("Work", 0.5) and 50 <= len(begun) < 60
 
 
 def test_the_first_error_is_raised():
