@@ -11,7 +11,7 @@ from ..image import srgb_encode
 from ..mesh import Material, Mesh, encode_light
 from ..mesh.surface_nets import compute_vertex_normals
 from . import proxy_mesh
-from .blending import blend_corners, blend_materials
+from .blending import SurfelBlend, blend_corners
 from .neural_asset import NeuralAsset
 from .skin import Skin, SkinMaterial, decode_pictures
 from .surfels import Surfels
@@ -62,7 +62,7 @@ def _unwrap(asset: NeuralAsset, surfels: Surfels, side: int) -> Mesh:
     uv = (cell * place[:, None] + 0.5 + corners * (cell - 1)) / size  # V from the top
     normal = compute_vertex_normals(made.vertices, made.faces)
     points, facing = _spread(made.vertices[made.faces], cell), unit(_spread(normal[made.faces], cell))
-    values = blend_materials(surfels, asset.texels, points, facing)
+    values = SurfelBlend(surfels, asset.texels).blend_materials(points, facing)
     if asset.skin is not None:
         colors = blend_corners(asset.skin, points, facing)
         found = colors.any(1)

@@ -11,6 +11,7 @@ import numpy as np
 
 from .. import mesh as meshes
 from ..asset import NeuralAsset, Surfels, Texels
+from ..asset.blending import SurfelBlend
 from ..asset.layout import VoxelMaterial
 from ..asset.octants import apply_materials, decode, encode
 from ..directions import decode_octahedral
@@ -286,7 +287,7 @@ def _reconstruct(model: NearMini, views: list[PhotoView], mesh: meshes.Mesh | No
         made = replace(made, surfels=blend_normals(made.surfels, views[0], config.normal_blend))
     if made.surfels.opacity.min() > SOLID:  # else texels know what the mesh's alpha cuts out
         fine = [view for view in views if view.photo.fine is not None]
-        paint = Paint(made.surfels, made.texels, partial(find_detail, fine) if fine else None)
+        paint = Paint(SurfelBlend(made.surfels, made.texels), partial(find_detail, fine) if fine else None)
         made = replace(made, texels=None, skin=paint_skin(shape, paint, leans, part(progress, 0.95, 1.0)))
     progress("Done", 1.0)
     return made

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..asset import Skin, SkinMaterial, Surfels, Texels
-from ..asset.blending import blend, blend_materials
+from ..asset import Skin, SkinMaterial
+from ..asset.blending import SurfelBlend
 from ..asset.skin import find_edges, find_facing, split_edges, subdivide
 from ..directions import unit
 from ..image import srgb_decode, srgb_encode
@@ -21,31 +21,30 @@ from .config import PaintingConfig, SkinConfig
 from .skin import encode_pictures, make_skin
 
 RAMP = 256  # texels along an edge of the ramps
-COLOR, ROUGHNESS_METALLIC = slice(0, 3), slice(3, 5)  # columns of what blend_materials tells
+COLOR, ROUGHNESS_METALLIC = slice(0, 3), slice(3, 5)  # columns of SurfelBlend.blend_materials
 PAINTED = SkinMaterial((1.0, 1.0, 1.0, 1.0), 1.0, 1.0, 1.0, ("clamp", "clamp"), (-1, 0, 1, -1))
 Detail = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True, eq=False)
 class Paint:
-    """What is known of a surface's material. detail: tells for points (K, 3) and normals (K, 3) what texels are too
-    coarse for, (K, 3) display colours, which add to theirs; None for nothing."""
+    """What is known of a surface's material. detail: tells for points (K, 3) and normals (K, 3), asset frame, what
+    texels are too coarse for, (K, 3) display colours, which add to theirs; None for nothing."""
 
-    surfels: Surfels
-    texels: Texels | None
+    known: SurfelBlend
     detail: Detail | None = None
 
     def tell(self, points: np.ndarray, facing: np.ndarray) -> np.ndarray:
         """Base colour, roughness and metallic, (K, 5), of points of the sides that face so."""
-        told = blend_materials(self.surfels, self.texels, points, facing)
+        told = self.known.blend_materials(points, facing)
         told[~told.any(1)] = self._average()  # beyond the cube there are no surfels
         if self.detail is not None:
             told[:, COLOR] = srgb_decode(np.clip(srgb_encode(told[:, COLOR]) + self.detail(points, facing), 0, 1))
         return told
 
-
     def _average(self) -> np.ndarray:
-        surfels = self.surfels
+        """The surface's mean of the same, (5,)."""
+        surfels = self.known.surfels
         columns = np.column_stack([surfels.base_color, surfels.roughness, surfels.metallic])
         return np.average(columns, 0, surfels.area)
 
@@ -54,7 +53,7 @@ def paint_skin(shape: Mesh, paint: Paint, leans: bool = False, progress: Progres
                config: PaintingConfig = PaintingConfig()) -> Skin:
     """The skin of a shape in the asset's frame. leans: its normals are the surfels', which know more than the shape.
     Raises Cancelled when progress does."""
-    bare = make_skin(turn_outward(shape, paint.surfels), SkinConfig(config.faces, 0))
+    bare = make_skin(turn_outward(shape, paint.known), SkinConfig(config.faces, 0))
     bare = subdivide(bare, config.longest, config.faces)
     skin = replace(bare, color=np.ones((len(bare.vertices), 4), np.float32), materials=(PAINTED,),
                    pictures=_draw_ramps())
@@ -73,10 +72,11 @@ def paint_skin(shape: Mesh, paint: Paint, leans: bool = False, progress: Progres
     return _paint(skin, far, replace(paint, detail=None), leans, config)
 
 
-def turn_outward(shape: Mesh, surfels: Surfels) -> Mesh:
+def turn_outward(shape: Mesh, known: SurfelBlend) -> Mesh:
     """A shape without materials, each face turned to the side on which its surfels are, whatever its winding says."""
     normal = compute_face_normals(shape)[0]
-    told = blend(surfels, surfels.normal, np.ascontiguousarray(shape.vertices[shape.faces].mean(1), np.float32), normal)
+    middle = np.ascontiguousarray(shape.vertices[shape.faces].mean(1), np.float32)
+    told = known.blend(known.surfels.normal, middle, normal)
     wrong = (told * normal).sum(1) <= 0
     turned = lambda corners: np.where(wrong.reshape(-1, *[1] * (corners.ndim - 1)), corners[:, ::-1], corners)
     bent = shape.corner_normal
@@ -94,7 +94,7 @@ def _paint(skin: Skin, rows: np.ndarray, paint: Paint, leans: bool, config: Pain
     color[rows, :3] = told[:, COLOR]
     uv[rows] = (np.clip(told[:, ROUGHNESS_METALLIC], 0, 1) * (RAMP - 1) + 0.5) / RAMP
     if leans and normal is not None:
-        leant = blend(paint.surfels, paint.surfels.shading_normal, points, facing)
+        leant = paint.known.blend(paint.known.surfels.shading_normal, points, facing)
         clear = np.linalg.norm(leant, axis=1, keepdims=True) > config.least_normal
         normal = normal.copy()
         normal[rows] = unit(np.where(clear, leant, facing))

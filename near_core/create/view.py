@@ -298,12 +298,17 @@ class PhotoView(LayerView):
         self.display = srgb_encode(np.clip(look.photo.rgb, 0, 1)).transpose(2, 0, 1) * look.photo.alpha
         super().__init__(camera, look.image, delighting.refine_albedo(look.layers, look.image, light), config)
 
+    @cached_property
+    def _fine(self) -> np.ndarray:
+        """The fine crop as (4, FINE, FINE) float32, 0..1."""
+        return self.photo.fine.transpose(2, 0, 1).astype(np.float32) / 255
+
     def find_fine(self, uv: np.ndarray) -> np.ndarray:
         """How the photo's fine crop differs from its crop at uv (P, 2), (P, 3) display colours."""
         if self.photo.fine is None:
             return np.zeros((len(uv), 3), np.float32)
         crop = look_up(np.concatenate([self.display, self.photo.alpha[None]]), uv)
-        fine = look_up(self.photo.fine.transpose(2, 0, 1).astype(np.float32) / 255, uv)
+        fine = look_up(self._fine, uv)
         inside = (crop[:, 3:] > 0.95) & (fine[:, 3:] > 0.95)
         return np.where(inside, fine[:, :3] - crop[:, :3] / np.maximum(crop[:, 3:], 0.5), 0)
 

@@ -31,7 +31,7 @@ def points_of(sheet, side):
 @pytest.mark.parametrize("side", [1, -1])
 def test_each_side_has_its_own_colour(sheet, side):
     points, normals = points_of(sheet, side)
-    made = blending.blend_materials(sheet, None, points, normals)
+    made = blending.SurfelBlend(sheet).blend_materials(points, normals)
     np.testing.assert_allclose(made[:, :3], [[0.8, 0.1, 0.1] if side > 0 else [0.1, 0.1, 0.8]] * 50, atol=1e-3)
     np.testing.assert_allclose(made[:, 3], points[:, 0] / (SIDE * CELL), atol=0.03)
 
@@ -46,7 +46,7 @@ def test_texels_say_colours_more_finely(sheet):
                     np.full(len(surfel), 0.25, np.float32))
     points, normals = points_of(sheet, 1)
     points[:, 0] = (np.round(points[:, 0] / CELL) + np.tile([0.25, 0.75], 25)) * CELL
-    shown = srgb_encode(blending.blend_materials(sheet, texels, points, normals)[:, 1])
+    shown = srgb_encode(blending.SurfelBlend(sheet, texels).blend_materials(points, normals)[:, 1])
     plain = srgb_encode(np.float32(0.1))
     np.testing.assert_allclose(shown - plain, np.tile([0.1, -0.1], 25), atol=0.04)
 

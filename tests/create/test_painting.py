@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from near_core.asset import NeuralAsset, from_bytes, textured_mesh, to_bytes
+from near_core.asset.blending import SurfelBlend
 from near_core.asset.skin import find_edges
 from near_core.create.config import PaintingConfig
 from near_core.create.create import create_from_image
@@ -35,7 +36,7 @@ def halves():
 
 def test_corners_have_the_colours_beside_them(halves):
     shape, surfels, texels = halves
-    skin = paint_skin(shape, Paint(surfels, texels))
+    skin = paint_skin(shape, Paint(SurfelBlend(surfels, texels)))
     x = skin.vertices[:, 0]
     assert np.abs(skin.color[x < 0.09, :3] - [0.8, 0.05, 0.05]).max() < 0.02
     assert np.abs(skin.color[x > 0.11, :3] - [0.05, 0.6, 0.05]).max() < 0.02
@@ -45,27 +46,28 @@ def test_corners_have_the_colours_beside_them(halves):
 def test_corners_lie_where_colours_change(halves):
     shape, surfels, texels = halves
     config = PaintingConfig()
-    skin = paint_skin(shape, Paint(surfels, texels), config=config)
+    skin = paint_skin(shape, Paint(SurfelBlend(surfels, texels)), config=config)
     ends, row = find_edges(skin.faces)
     points = skin.vertices[ends]
     length = np.linalg.norm(points[:, 0] - points[:, 1], axis=1)
     assert length.max() <= config.longest and np.bincount(row.ravel()).max() == 2, "edges meet, everywhere"
     near = np.abs(points[..., 0] - 0.1).max(1) < 0.01
     assert length[near].mean() < 0.7 * length[np.abs(points[..., 0] - 0.1).min(1) > 0.05].mean()
-    few = paint_skin(shape, Paint(surfels, texels), config=replace(config, color_step=2.0))
+    few = paint_skin(shape, Paint(SurfelBlend(surfels, texels)), config=replace(config, color_step=2.0))
     assert len(few.faces) < len(skin.faces) < 2 * len(few.faces)
 
 
 def test_no_more_faces_than_there_is_room_for(halves):
     shape, surfels, texels = halves
-    free = paint_skin(shape, Paint(surfels, texels), config=PaintingConfig(color_step=0.0))
-    plain = paint_skin(shape, Paint(surfels, texels), config=PaintingConfig(color_step=2.0))
+    free = paint_skin(shape, Paint(SurfelBlend(surfels, texels)), config=PaintingConfig(color_step=0.0))
+    plain = paint_skin(shape, Paint(SurfelBlend(surfels, texels)), config=PaintingConfig(color_step=2.0))
     most = (len(free.faces) + len(plain.faces)) // 2
-    assert len(plain.faces) < len(paint_skin(shape, Paint(surfels, texels), config=PaintingConfig(
+    assert len(plain.faces) < len(paint_skin(shape, Paint(SurfelBlend(surfels, texels)), config=PaintingConfig(
         most, color_step=0.0)).faces) <= most
-    assert len(paint_skin(shape, Paint(surfels, texels), config=PaintingConfig(6)).faces) <= 6
+    assert len(paint_skin(shape, Paint(SurfelBlend(surfels, texels)), config=PaintingConfig(6)).faces) <= 6
     thrice = Mesh(shape.vertices, np.tile(shape.faces, (3, 1)))
-    made = paint_skin(thrice, Paint(surfels, texels), config=PaintingConfig(3 * len(plain.faces) + 100, color_step=0.0))
+    made = paint_skin(thrice, Paint(SurfelBlend(surfels, texels)), config=PaintingConfig(
+        3 * len(plain.faces) + 100, color_step=0.0))
     assert 3 * len(plain.faces) < len(made.faces) <= 3 * len(plain.faces) + 100, "edges that six faces share, too"
 
 
@@ -77,7 +79,7 @@ def test_whatever_their_winding_says_faces_have_their_colour(halves, winding, sm
     faces = back if winding == "inside out" else np.concatenate([shape.faces, back])
     normal = compute_face_normals(Mesh(shape.vertices, faces))[0]
     odd = Mesh(shape.vertices, faces, corner_normal=np.repeat(normal[:, None], 3, 1) if smooth else None)
-    skin = paint_skin(odd, Paint(surfels, texels))
+    skin = paint_skin(odd, Paint(SurfelBlend(surfels, texels)))
     x = skin.vertices[:, 0]
     assert np.abs(skin.color[x < 0.09, :3] - [0.8, 0.05, 0.05]).max() < 0.02
     assert np.abs(skin.color[x > 0.11, :3] - [0.05, 0.6, 0.05]).max() < 0.02
@@ -88,7 +90,7 @@ def test_what_is_beyond_the_cube_is_not_black(halves):
     far = Mesh(np.concatenate([shape.vertices, np.float32([[2, 2, 2], [3, 2, 2], [2, 3, 2]])]),
                np.concatenate([shape.faces, np.int32([[8, 9, 10]])]))
     assert len(shape.vertices) == 8
-    skin = paint_skin(far, Paint(surfels, texels))
+    skin = paint_skin(far, Paint(SurfelBlend(surfels, texels)))
     assert skin.color[skin.vertices[:, 0] > 1, :3].max(1).min() > 0.2
 
 
@@ -104,7 +106,7 @@ def test_a_mesh_with_parts_cut_out_keeps_its_texels(model, photo):
 def test_ramps_give_roughness_and_metallic_back(halves):
     """Drawn, beside a skin whose material says them."""
     shape, surfels, texels = halves
-    skin = paint_skin(shape, Paint(surfels, texels))
+    skin = paint_skin(shape, Paint(SurfelBlend(surfels, texels)))
     np.testing.assert_allclose(skin.uv * RAMP, (np.float32([0.3, 1.0]) * (RAMP - 1) + 0.5) + 0 * skin.uv, atol=0.5)
     plain = replace(skin, materials=(replace(skin.materials[0], roughness=0.3, maps=(-1, -1, -1, -1)),))
     coords, material = voxelize(shape, surfels)
@@ -126,7 +128,7 @@ def test_what_leans_has_the_surfels_normals(halves):
                   corner_normal=(normal / np.linalg.norm(normal, axis=2, keepdims=True)).astype(np.float32))
     leant = replace(surfels, shading_normal=(surfels.normal + np.float32([0, 0, 0.5])) / np.linalg.norm(
         surfels.normal + np.float32([0, 0, 0.5]), axis=1, keepdims=True))
-    flat, leaning = (paint_skin(smooth, Paint(leant, texels), leans) for leans in (False, True))
+    flat, leaning = (paint_skin(smooth, Paint(SurfelBlend(leant, texels)), leans) for leans in (False, True))
     front = (np.abs(flat.vertices[:, [0, 2]]) < 0.2).all(1) & (flat.vertices[:, 1] < -0.29)
     np.testing.assert_allclose(flat.normal[front], [[0, -1, 0]] * front.sum(), atol=1e-5)
     front = (np.abs(leaning.vertices[:, [0, 2]]) < 0.2).all(1) & (leaning.vertices[:, 1] < -0.29)
@@ -138,7 +140,7 @@ def test_colours_change_within_a_texel_of_where_they_are_told_to(halves):
     shape, surfels, texels = halves
     coords, material = voxelize(shape, surfels)
     asset = NeuralAsset(coords, material, np.zeros((len(coords), 0), np.float16), surfels,
-                        skin=paint_skin(shape, Paint(surfels, texels)))
+                        skin=paint_skin(shape, Paint(SurfelBlend(surfels, texels))))
     drawn = Renderer().render([Instance(asset, np.eye(4))], cameras.orbit(0, 0, 2.0, 40, 512, 512), uniform((1, 1, 1)),
                               Settings(passes=("Base Color",)))["Base Color"]
     row = drawn[256, :, 1]
@@ -196,8 +198,8 @@ def test_what_photos_show_finer_than_texels_is_painted_where_corners_are_dense(h
     """Stripes of 1 / 128 on the front alone, in the photo: dense corners have them, those elsewhere their surfels'."""
     shape, surfels, texels = halves
     stripes = lambda points: 0.1 * np.sin(2 * np.pi * 128 * points[:, :1]).repeat(3, 1)
-    paint = Paint(surfels, texels, lambda points, facing: stripes(points) * (facing[:, 1:2] < -0.9))
-    plain, fine = paint_skin(shape, Paint(surfels, texels)), paint_skin(shape, paint)
+    paint = Paint(SurfelBlend(surfels, texels), lambda points, facing: stripes(points) * (facing[:, 1:2] < -0.9))
+    plain, fine = paint_skin(shape, Paint(SurfelBlend(surfels, texels))), paint_skin(shape, paint)
     front = (np.abs(fine.vertices[:, [0, 2]]) < 0.2).all(1) & (fine.vertices[:, 1] < -0.29)
     behind = (np.abs(fine.vertices[:, [0, 2]]) < 0.2).all(1) & (fine.vertices[:, 1] > 0.29)
     assert front.sum() > 5 * behind.sum() and len(fine.faces) > 1.5 * len(plain.faces)
