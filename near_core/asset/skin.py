@@ -164,9 +164,9 @@ def read(tensors: dict[str, np.ndarray]) -> Skin | None:
     shapes |= {name: shape for name, shape in optional.items() if f"skin_{name}" in tensors}
     part = {name: _take(tensors, f"skin_{name}", shape) for name, shape in shapes.items()}
     part = {"emission": np.zeros((kinds, 3), np.float32), "emission_map": np.full((kinds, 1), -1, np.int16)} | part
-    material = tensors["skin_face_material"].astype(np.int32)
+    material = _take(tensors, "skin_face_material", (faces, np.uint8)).astype(np.int32)
     fits = (0 < count <= MAX_VERTICES and 0 < faces <= MAX_FACES and 0 < kinds <= MAX_MATERIALS
-            and material.shape == (faces,) and material.max() < kinds
+            and material.max() < kinds
             and part["face"].min() >= 0 and part["face"].max() < count
             and all(part[name].min() >= -1 and part[name].max() < pictures for name in ("material_map", "emission_map"))
             and 0 <= part["emission"].min() and part["emission"].max() <= BRIGHTEST
@@ -196,6 +196,6 @@ def _read_material(factors: np.ndarray, wrap: np.ndarray, maps: np.ndarray, emis
 
 def _take(tensors: dict[str, np.ndarray], name: str, shape: tuple) -> np.ndarray:
     values = tensors[name]
-    if values.shape != shape[:2] or values.dtype != shape[2]:
+    if values.shape != shape[:-1] or values.dtype != shape[-1]:
         raise ValueError(name)
     return values

@@ -46,7 +46,8 @@ def test_a_file_without_a_skin_has_none():
 
 @pytest.mark.parametrize(("name", "values"), [
     ("skin_face", np.int32([[0, 1, 4], [0, 2, 3]])), ("skin_face", np.zeros((2, 4), np.int32)),
-    ("skin_face_material", np.ones(2, np.uint8)), ("skin_material_map", np.ones((1, 4), np.int16)),
+    ("skin_face_material", np.ones(2, np.uint8)), ("skin_face_material", np.full(2, -2, np.int8)),
+    ("skin_material_map", np.ones((1, 4), np.int16)),
     ("skin_uv", np.full((4, 2), np.nan, np.float32)), ("skin_material_wrap", np.full((1, 2), 3, np.uint8)),
     ("skin_color", np.full((4, 4), np.inf, np.float16)), ("skin_emission", np.full((1, 3), np.nan, np.float32)),
     ("skin_emission", np.full((1, 3), -1, np.float32)), ("skin_emission", np.full((1, 3), 2e6, np.float32)),

@@ -142,13 +142,14 @@ def change_tensors(data: bytes, rng: np.random.Generator) -> bytes:
 NEW_TENSORS = ("skin_pattern", "skin_picture_9", "skin_normal", "skin_color", "skin_emission", "skin_emission_map",
                "surfel_glow", "surfel_emission", "thumbnail")
 OPTIONAL = ("skin", "texel", "surfel_glow", "surfel_emission")
+TWINS = {"U8": "I8", "I8": "BOOL", "U16": "I16", "I16": "F16", "F16": "U16", "I32": "F32", "F32": "I32"}  # as wide
 
 
 def _change_tensor(parts: dict[str, tuple[dict, bytes]], rng: np.random.Generator) -> None:
     names = [name for name in parts if name.startswith(OPTIONAL)] if rng.integers(4) else []
     name = (names or list(parts))[rng.integers(len(names or parts))]
     entry, values = parts[name]
-    way = rng.integers(7)
+    way = rng.integers(8)
     if way == 0:
         del parts[name]
     elif way == 1:
@@ -157,7 +158,9 @@ def _change_tensor(parts: dict[str, tuple[dict, bytes]], rng: np.random.Generato
         parts[name] = entry | {"shape": entry["shape"][::-1]}, values
     elif way == 3:
         parts[name] = entry | {"shape": [len(values)], "dtype": "U8"}, values
-    elif way == 4 and entry["shape"][0]:
+    elif way == 4:
+        parts[name] = entry | {"dtype": TWINS.get(entry["dtype"], "U8")}, values
+    elif way == 5 and entry["shape"][0]:
         rows, row = int(rng.integers(entry["shape"][0])), len(values) // entry["shape"][0]
         parts[name] = entry | {"shape": [rows, *entry["shape"][1:]]}, values[:rows * row]
     else:
