@@ -41,11 +41,11 @@ def inherit_moves(ob: Any, other: Any) -> None:
 
 
 def _copy_track(own: Any, track: Any) -> None:
-    own.name = track.name
+    own.name, free = track.name, max((int(strip.frame_end) + 1 for strip in track.strips), default=0)
     for strip in track.strips:
         if strip.action is None:
             continue
-        made = own.strips.new(strip.name, int(strip.frame_start), strip.action)
+        made = own.strips.new(strip.name, free, strip.action)  # it is a frame's, and may be longer than it will be
         if hasattr(strip, "action_slot"):
             made.action_slot = strip.action_slot
         for name in [each.identifier for each in strip.bl_rna.properties if not each.is_readonly]:

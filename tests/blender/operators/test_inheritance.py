@@ -65,6 +65,26 @@ def test_what_is_keyed_driven_and_held_moves_on(box, make_asset, pushed):
     assert places[0] != places[1] != places[2] and places[2].translation.z == pytest.approx(0.5)
 
 
+def test_strips_that_meet_between_frames_play_on(box, make_asset):
+    for frame, x in ((1, 0), (20, 3)):
+        box.location.x = x
+        box.keyframe_insert("location", frame=frame)
+    action = box.animation_data.action
+    push_action(box)
+    strips = box.animation_data.nla_tracks[0].strips
+    again = strips.new("Again", 50, action)
+    if hasattr(again, "action_slot"):
+        again.action_slot = strips[0].action_slot
+    strips[0].scale = again.scale = 0.25
+    again.frame_start, again.use_reverse = strips[0].frame_end, True
+    ob, places = make_asset(box), []
+    for frame in (2, 5, 6, 9):
+        bpy.context.scene.frame_set(frame)
+        np.testing.assert_allclose(ob.matrix_world, box.matrix_world, atol=1e-5)
+        places.append(ob.matrix_world.translation.x)
+    assert strips[0].frame_end == again.frame_start == 5.75 and places[0] < places[1] and places[2] > places[3]
+
+
 @pytest.mark.parametrize("pushed", [False, True, "and tweaked"])
 def test_a_source_that_was_keyed_to_appear_stays_hidden(box, make_asset, pushed):
     for frame, hidden in ((1, True), (5, False)):
