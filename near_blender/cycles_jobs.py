@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import replace
 from typing import Any
 
 import bpy
 import numpy as np
 
-from . import colorspace, contact_sheet, cycles_aovs, cycles_lamps, cycles_occluders, cycles_textures, cycles_world
+from . import (
+    colorspace,
+    contact_sheet,
+    cycles_aovs,
+    cycles_lamps,
+    cycles_occluders,
+    cycles_textures,
+    cycles_world,
+    light_passes,
+)
 from ._core import composite, errors, filters, image, progress
 from ._core import scene as scenes
 from .cycles_filter import GLOSSY, TRANSMITTED
@@ -18,26 +28,25 @@ from .cycles_front import measure_pixel
 from .cycles_stage import StagedScene, can_denoise
 
 OWN = "AOV "  # what stands before the name of an AOV of the artist's, which is a pass, too
-# pass -> (the view layer's switch, Blender's names for it before and from 5.0)
+# pass -> (the view layer's switch, Cycles' names for it before and from 5.0)
 PASSES = {"Combined": ("", ("Combined",)), "Depth": ("use_pass_z", ("Depth",)),
           "Normal": ("use_pass_normal", ("Normal",)), "Position": ("use_pass_position", ("Position",)),
           "UV": ("use_pass_uv", ("UV",)),
           "Vector": ("use_pass_vector", ("Vector",)), "Mist": ("use_pass_mist", ("Mist",)),
-          "Diffuse Color": ("use_pass_diffuse_color", ("DiffCol", "Diffuse Color")),
-          "Glossy Color": ("use_pass_glossy_color", ("GlossCol", "Glossy Color")),
-          "Glossy Direct": ("use_pass_glossy_direct", ("GlossDir", "Glossy Direct")),
-          "Glossy Indirect": ("use_pass_glossy_indirect", ("GlossInd", "Glossy Indirect")),
-          "Transmission Direct": ("use_pass_transmission_direct", ("TransDir", "Transmission Direct")),
-          "Transmission Indirect": ("use_pass_transmission_indirect", ("TransInd", "Transmission Indirect")),
-          "Transmission Color": ("use_pass_transmission_color", ("TransCol", "Transmission Color")),
+          **{f"{kind} {part}": (f"use_pass_{kind.lower()}_{part.lower()}", (f"{old}{part[:3]}", f"{kind} {part}"))
+             for kind, old in (("Diffuse", "Diff"), ("Glossy", "Gloss"), ("Transmission", "Trans"))
+             for part in ("Direct", "Indirect", "Color")},
+          "Volume Direct": ("cycles.use_pass_volume_direct", ("VolumeDir", "Volume Direct")),
+          "Volume Indirect": ("cycles.use_pass_volume_indirect", ("VolumeInd", "Volume Indirect")),
           "Emission": ("use_pass_emit", ("Emit", "Emission")),
+          "Environment": ("use_pass_environment", ("Env", "Environment")),
           "Shadow": ("use_pass_ambient_occlusion", ("AO", "Ambient Occlusion")),
           "Object Index": ("use_pass_object_index", ("IndexOB", "Object Index")),
           "Material Index": ("use_pass_material_index", ("IndexMA", "Material Index")),
           **{name: ("", (aov,)) for name, (aov, _) in cycles_aovs.AOVS.items()},
           **{f"Cryptomatte {kind}": (f"use_pass_cryptomatte_{kind.lower()}", (f"Crypto{kind}",))
              for kind in ("Object", "Material", "Asset")}}
-_COLORS = ("Combined", "Diffuse Color", *GLOSSY, *TRANSMITTED, "Emission", "Base Color")
+_COLORS = ("Combined", *light_passes.NAMES, "Base Color")
 _BLUR = 2  # texels, twice
 _LEAST = 32  # pixels along an edge of what is denoised
 _FILTERED = {GLOSSY: 0.05, TRANSMITTED: 0.005}  # of what an asset sees, from which diffuse rays see it otherwise
@@ -98,9 +107,7 @@ class CyclesJobs:
         scene.cycles.film_exposure = stage.own["film_exposure"]
         catches = scene.render.film_transparent and any(ob.is_shadow_catcher for ob in stage.objects)
         stage.use_samples(request["samples"], request["denoise"] or catches, request["threads"])
-        for name, (switch, _) in PASSES.items():
-            if switch:
-                setattr(stage.layer, switch, name in wanted)
+        _choose_passes(stage.layer, wanted)
         stage.keep_uv("UV" in wanted)
         stage.values.want(stage.layer, wanted)
         with stage.without_film_tricks(holdouts=not request["holdouts"]):
@@ -113,6 +120,7 @@ class CyclesJobs:
                 stage.holes.close()
         if not request["denoise"] and "Noisy Image" in drawn:
             drawn["Combined"][..., :3] = drawn["Noisy Image"][..., :3]  # the alpha of a shadow stays clean
+        _give_color(drawn)
         passes = dict(found for name in wanted for found in _pick(name, drawn))
         return {"passes": {name: values[rows, columns] for name, values in passes.items()}, "stale": stage.stale}
 
@@ -124,9 +132,7 @@ class CyclesJobs:
         stage.scene.cycles.film_exposure = 1.0
         stage.use_samples(request["samples"], request["denoise"], request["threads"])
         needed = {"Depth", *GLOSSY, TRANSMITTED[-1], *(name for kind in stage.filter.list_unseen() for name in kind)}
-        for name, (switch, _) in PASSES.items():
-            if switch:
-                setattr(stage.layer, switch, name in needed)
+        _choose_passes(stage.layer, needed)
         stage.keep_uv(False)
         reflected = {ob.name_full: ob.visible_diffuse or ob.visible_glossy for ob in stage.objects}
         shown = [*request["proxies"], *(name for name, value in reflected.items() if value)]
@@ -227,6 +233,22 @@ def is_filtered(drawn: dict[str, np.ndarray]) -> bool:
     return any(share.sum() > least for share, least in zip(shares, _FILTERED.values()))
 
 
+def _choose_passes(layer: Any, wanted: Container[str]) -> None:
+    """Has a view layer draw the wanted ones of PASSES."""
+    for name, (switch, _) in PASSES.items():
+        owner, _, switch = switch.rpartition(".")
+        if switch:
+            setattr(getattr(layer, owner) if owner else layer, switch, name in wanted)
+
+
+def _give_color(drawn: dict[str, np.ndarray]) -> None:
+    """Multiplies the light of a picture by its colours, in place, where these are drawn."""
+    called = {name: each for name in light_passes.COLORED for each in PASSES[name][1] if each in drawn}
+    for kind, path in itertools.product(light_passes.KINDS, light_passes.PATHS):
+        if called.keys() >= {f"{kind} {path}", f"{kind} Color"}:
+            drawn[called[f"{kind} {path}"]] *= drawn[called[f"{kind} Color"]]
+
+
 def _find_light(kind: tuple[str, ...], drawn: dict[str, np.ndarray]) -> np.ndarray:
     """What a kind of surface sends, (H, W, 3). kind: names of its passes, direct, indirect and colour."""
     direct, indirect, color = (_pick(name, drawn)[0][1][..., :3] for name in kind)
@@ -242,7 +264,11 @@ def _pick(name: str, drawn: dict[str, np.ndarray]) -> list[tuple[str, np.ndarray
         found = [(name, drawn[key]) for key in called if key in drawn]
     if not found:
         raise errors.NearError("Cycles made no pass {name}.", "Report this with the version of Blender.", name=name)
-    if name in _COLORS:
-        found = [(key, np.concatenate([colorspace.to_rec709(values[..., :3]), values[..., 3:]], -1))
-                 for key, values in found]
-    return found
+    return [(key, _convert(values)) for key, values in found] if name in _COLORS else found
+
+
+def _convert(values: np.ndarray) -> np.ndarray:
+    """Colours (H, W, 3 or more) of the working space as Rec.709; themselves where that is it."""
+    colors = values[..., :3]
+    converted = colorspace.to_rec709(colors)
+    return values if converted is colors else np.concatenate([converted, values[..., 3:]], -1)

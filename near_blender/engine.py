@@ -17,6 +17,7 @@ from . import (
     flags,
     lamp_nodes,
     lamps,
+    light_passes,
     log,
     mist,
     ordinary,
@@ -130,15 +131,16 @@ class NearRenderEngine(bpy.types.RenderEngine):
         """The passes of one view."""
         frame: Any = depsgraph.scene_eval
         layer = depsgraph.view_layer_eval
-        wanted, ranks = passes.list_wanted(layer, self._steps is not None), passes.count_ranks(layer)
+        wanted = light_passes.complete(passes.list_wanted(layer, self._steps is not None))
+        ranks = passes.count_ranks(layer)
         seen = not frame.render.film_transparent
         camera = sync.find_camera(self, depsgraph, view)
         occluders = None if around is None else around.occluders
         around = None if frame.near.ordinary == "LIGHT" else around
         needed = wanted if around is None else tuple(dict.fromkeys((*wanted, "Depth")))
         settings, request = sync.make_request(
-            frame, assets, light, passes.list_neural(needed, bool(assets.held)), seen and around is None,
-            self._lamps, occluders)
+            frame, assets, light, passes.list_neural(needed, bool(assets.held), around is None),
+            seen and around is None, self._lamps, occluders)
         blur = exposure.make_blur(sync.find_camera_object(self, depsgraph, view), motion, view)
         jobs = [client.get_worker().submit("render", "final", camera=camera, settings=settings, **request, **blur)]
         if around is not None:

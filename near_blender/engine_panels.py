@@ -163,9 +163,6 @@ class NEAR_VIEWLAYER_PT_passes(EngineProperties):
         surface = layout.column(heading="Surface")
         for name in ("base_color", "roughness", "metallic"):
             surface.prop(_near(view_layer), f"use_pass_{name}")
-        light = layout.column(heading="Light")
-        light.prop(view_layer, "use_pass_emit", text="Emission")
-        light.prop(_near(view_layer), "use_pass_shadow")
         matte = layout.column(heading="Cryptomatte")
         kinds = {"Object": "use_pass_cryptomatte_object", "Material": "use_pass_cryptomatte_material",
                  "Asset": "use_pass_cryptomatte_asset"}
@@ -174,6 +171,30 @@ class NEAR_VIEWLAYER_PT_passes(EngineProperties):
         levels = matte.column()
         levels.active = any(getattr(view_layer, switch) for switch in kinds.values())
         levels.prop(view_layer, "pass_cryptomatte_depth", text="Levels")
+
+
+class NEAR_VIEWLAYER_PT_light(EngineProperties):
+    bl_label = "Light"
+    bl_context = "view_layer"
+    bl_parent_id = "NEAR_VIEWLAYER_PT_passes"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout = self.layout
+        view_layer: Any = context.view_layer
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        for kind in ("Diffuse", "Glossy", "Transmission"):
+            column = layout.column(heading=kind, align=True)
+            for part in ("Direct", "Indirect", "Color"):
+                column.prop(view_layer, f"use_pass_{kind.lower()}_{part.lower()}", text=part)
+        if hasattr(view_layer, "cycles"):
+            volume = layout.column(heading="Volume", align=True)
+            for part in ("Direct", "Indirect"):
+                volume.prop(view_layer.cycles, f"use_pass_volume_{part.lower()}", text=part)
+        other = layout.column(heading="Other", align=True)
+        other.prop(view_layer, "use_pass_emit", text="Emission")
+        other.prop(view_layer, "use_pass_environment", text="Environment")
+        other.prop(_near(view_layer), "use_pass_shadow")
 
 
 class NEAR_VIEWLAYER_PT_aov(EngineProperties):
@@ -237,8 +258,8 @@ class NEAR_OBJECT_PT_visibility(EngineProperties):
 
 
 CLASSES = (NEAR_RENDER_PT_quality, NEAR_RENDER_PT_ordinary, NEAR_RENDER_PT_motion_blur, NEAR_RENDER_PT_film,
-           NEAR_RENDER_PT_performance, NEAR_RENDER_PT_simplify, NEAR_VIEWLAYER_PT_passes, NEAR_VIEWLAYER_PT_aov,
-           NEAR_VIEWLAYER_PT_override, NEAR_WORLD_PT_light, NEAR_OBJECT_PT_visibility)
+           NEAR_RENDER_PT_performance, NEAR_RENDER_PT_simplify, NEAR_VIEWLAYER_PT_passes, NEAR_VIEWLAYER_PT_light,
+           NEAR_VIEWLAYER_PT_aov, NEAR_VIEWLAYER_PT_override, NEAR_WORLD_PT_light, NEAR_OBJECT_PT_visibility)
 _register, _unregister = bpy.utils.register_classes_factory(CLASSES)  # type: ignore[func-returns-value, attr-defined]
 
 # stock panels that other engines claim for themselves but that suit NeAR as they are

@@ -8,7 +8,7 @@ from typing import Any
 import bpy
 import numpy as np
 
-from . import colorspace, cycles_jobs, sync
+from . import colorspace, cycles_jobs, light_passes, sync
 from ._core import composite, cryptomatte, scene
 
 EMPTY_DEPTH = 1e10  # metres, as Cycles
@@ -23,29 +23,32 @@ VECTOR = "Vector"  # of exposure.make_vectors; like Cycles, a picture with motio
 WHO = ("Object Index", "Material Index", *RANKED)  # made of scene.INSTANCES
 
 # view layer switches: pass name -> (owner, property); Combined is always there
-_SWITCHES = {"Depth": ("", "use_pass_z"), "Normal": ("", "use_pass_normal"),
+_SWITCHES: dict[str, tuple[str, str]] = {"Depth": ("", "use_pass_z"), "Normal": ("", "use_pass_normal"),
              "Base Color": ("near", "use_pass_base_color"), "Roughness": ("near", "use_pass_roughness"),
              "Metallic": ("near", "use_pass_metallic"), "Shadow": ("near", "use_pass_shadow"),
              "Confidence": ("near", "use_pass_confidence"), VECTOR: ("", "use_pass_vector"),
              MIST: ("", "use_pass_mist"), POSITION: ("", "use_pass_position"),
-             UV: ("", "use_pass_uv"), "Emission": ("", "use_pass_emit"),
+             UV: ("", "use_pass_uv"),
+             **{name: cycles_jobs.PASSES[name][0].rpartition(".")[::2] for name in light_passes.NAMES},
              "Object Index": ("", "use_pass_object_index"), "Material Index": ("", "use_pass_material_index"),
              **{name: ("", f"use_pass_{name.lower().replace(' ', '_')}") for name in RANKED}}
 _CHANNELS: dict[str, tuple[str, Any]] = {  # the others are one VALUE named X
     "Combined": ("RGBA", "COLOR"), "Depth": ("Z", "VALUE"), "Normal": ("XYZ", "VECTOR"), "Base Color": ("RGB", "COLOR"),
-    "Emission": ("RGB", "COLOR"), MIST: ("Z", "VALUE"), VECTOR: ("XYZW", "VECTOR"),
+    **dict.fromkeys(light_passes.NAMES, ("RGB", "COLOR")), MIST: ("Z", "VALUE"), VECTOR: ("XYZW", "VECTOR"),
     POSITION: ("XYZ", "VECTOR"), UV: ("UVA", "VECTOR")}
 _AOVS: dict[str, tuple[str, Any]] = {"VALUE": ("X", "VALUE"), "COLOR": ("RGBA", "COLOR")}  # by their types
 # an AOV that is called so is left out
 _TAKEN = {*_SWITCHES, *(called for _, names in cycles_jobs.PASSES.values() for called in names)}
 _BUILT_IN = ("Combined", "Depth", "Normal")  # passes that Blender adds by itself
+_RENAMED = (*light_passes.NAMES, "Object Index", "Material Index")  # from 5.0; a compositor's links go by these names
+_WORKING = ("Combined", "Base Color", *light_passes.NAMES)  # in Blender's working space
 
 
 def list_wanted(view_layer: Any, vectors: bool = True) -> tuple[str, ...]:
     """The passes that view_layer wants. vectors: whether there can be some."""
-    owners = {"": view_layer, "near": view_layer.near}
+    owners = {"": view_layer, "near": view_layer.near, "cycles": getattr(view_layer, "cycles", None)}
     return ("Combined", *(name for name, (owner, prop) in _SWITCHES.items()
-                          if getattr(owners[owner], prop) and (vectors or name != VECTOR)),
+                          if getattr(owners[owner], prop, False) and (vectors or name != VECTOR)),
             *(f"{cycles_jobs.OWN}{aov.name}" for aov in _list_aovs(view_layer)))
 
 
@@ -53,9 +56,10 @@ def _list_aovs(view_layer: Any) -> list[Any]:
     return [aov for aov in view_layer.aovs if aov.is_valid and aov.name not in _TAKEN]
 
 
-def list_neural(wanted: Iterable[str], held: bool = False) -> tuple[str, ...]:
-    """What near_core is to draw for them. held: whether there are holdouts among the assets."""
-    names = [name for name in wanted if name in scene.PASSES]
+def list_neural(wanted: Iterable[str], held: bool = False, alone: bool = True) -> tuple[str, ...]:
+    """What near_core is to draw for them. held: whether there are holdouts among the assets. alone: whether it draws
+    the World, too."""
+    names = [name for name in wanted if name in scene.CHANNELS and (alone or name != "Environment")]
     if {VECTOR, MIST, POSITION} & set(wanted) and "Depth" not in names:
         names.append("Depth")
     return (*names, scene.INSTANCES) if held or set(wanted) & {*WHO, VECTOR, MIST} else tuple(names)
@@ -83,7 +87,12 @@ def _list_layers(view_layer: Any) -> Iterable[tuple[str, str, Any]]:
             for number in range(count_ranks(view_layer) // 2):
                 yield f"{RANKED[name][0]}{number:02}", "rgba", "COLOR"  # small, and no file compresses ids with loss
         else:
-            yield name, *_CHANNELS.get(name, ("X", "VALUE"))
+            yield _call(name), *_CHANNELS.get(name, ("X", "VALUE"))
+
+
+def _call(name: str) -> str:
+    """What a pass is called in this Blender."""
+    return cycles_jobs.PASSES[name][1][bpy.app.version >= (5, 0, 0)] if name in _RENAMED else name
 
 
 def count_ranks(view_layer: Any) -> int:
@@ -93,8 +102,8 @@ def count_ranks(view_layer: Any) -> int:
 
 def expose(made: dict[str, np.ndarray], exposure: float) -> None:
     """Multiplies what is light by the film's exposure, as Cycles does: colours and Shadow stay."""
-    for name in scene.LIGHT if exposure != 1 else ():  # which it nearly always is, and a large picture takes its time
-        if name in made:
+    if exposure != 1:  # which it nearly always is, and a large picture takes its time
+        for name in made.keys() & {*scene.LIGHT, *scene.SPLIT_LIGHT}:
             made[name][..., :3] *= exposure
 
 
@@ -141,13 +150,14 @@ def identify(made: dict[str, np.ndarray], owners: Sequence[sync.Owner], wanted: 
 def write(layer: Any, made: dict[str, np.ndarray], view: str) -> None:
     """Puts passes (H, W, C) into Blender's: rows bottom-up, colours in the working space, empty depth far away. `made`
     is used up."""
+    made = {name: _convert(name, values) for name, values in made.items()}
+    light_passes.take_color(made)
     for name, values in made.items():
         if name in RANKED:
             layers = {f"{RANKED[name][0]}{number:02}": values[..., 4 * number:4 * number + 4]
                       for number in range(values.shape[-1] // 4)}
         else:
-            called = MIST if name == composite.CLEAR else name.removeprefix(cycles_jobs.OWN)
-            layers = {called: _convert(name, values)}
+            layers = {MIST if name == composite.CLEAR else _call(name.removeprefix(cycles_jobs.OWN)): values}
         for called, part in layers.items():
             target = layer.passes.find_by_name(called, view)
             if target is not None:
@@ -174,7 +184,7 @@ def _convert(name: str, values: np.ndarray) -> np.ndarray:
         values[values == 0] = EMPTY_DEPTH
     if name == composite.CLEAR:
         return 1 - np.clip(values, 0, 1)
-    if name in ("Combined", "Base Color", "Emission"):
+    if name in _WORKING:
         colors = values[..., :3]
         converted = colorspace.from_rec709(colors)
         return values if converted is colors else np.concatenate([converted, values[..., 3:]], -1)

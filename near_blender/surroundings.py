@@ -135,6 +135,8 @@ class OrdinaryThings:
                    ranks: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
         """What composite.compose takes as `front` and `cut`, of the passes that ask_front's jobs drew."""
         front = self._place_front(convert(drawn[0], wanted, ranks), behind)
+        if "Environment" in front:
+            front["Environment"][:] = 0  # it lies behind
         if len(drawn) == 1:
             return front, np.zeros(1, np.float32)
         whole = self._place_front({"Combined": drawn[1]["Combined"]}, behind)["Combined"][..., 3:]
@@ -263,7 +265,7 @@ def _list_drawn(wanted: tuple[str, ...]) -> list[str]:
 
 def convert(answer: dict[str, np.ndarray], wanted: tuple[str, ...], ranks: int) -> dict[str, np.ndarray]:
     """Passes of the second Blender as composite.compose takes them."""
-    made = {name: answer[name][..., :scene.PASSES.get(name)] for name in _list_drawn(wanted) if name in answer}
+    made = {name: answer[name][..., :scene.CHANNELS.get(name)] for name in _list_drawn(wanted) if name in answer}
     if passes.MIST in made:
         made[composite.CLEAR] = 1 - made.pop(passes.MIST)
     made["Depth"] = np.where(made["Depth"] > EMPTY, 0, made["Depth"]).astype(np.float32)

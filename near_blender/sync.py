@@ -300,9 +300,9 @@ def make_request(frame: Any, assets: VisibleAssets, light: world.WorldLight, pas
     seen: whether the World shows behind the assets. lamps: light them. occluders: cast shadows on them.
     """
     needs = dict(assets.needs)
-    own_backdrop = seen and light.backdrop is not None
+    own_backdrop = light.backdrop is not None and (seen or "Environment" in passes)
     settings = scene.Settings(quality=flags.choose_quality(frame), shading=frame.near.shading.lower().replace("_", "-"),
-                              background=seen and not own_backdrop, passes=passes,
+                              background=seen, passes=passes,
                               threads=flags.choose_threads(frame), filter_width=find_filter_width(frame),
                               **count_bounces(frame))
 

@@ -17,8 +17,9 @@ from .errors import Message, NearError
 from .models.mini.runtime import RememberingMini
 from .progress import Progress, part, silent
 from .render.composite import merge, put_sky_behind
+from .render.light_parts import leave_whole
 from .render.renderer import Renderer
-from .scene import PASSES, PLAIN, Camera, Environment, Instance, Lamp, Lens, Occluders, Settings, Shutter
+from .scene import PARTS, PASSES, PLAIN, Camera, Environment, Instance, Lamp, Lens, Occluders, Settings, Shutter
 
 BODIES = 512 * 2**20  # bytes of what the poses of deformed assets share
 # what is known of a photo's camera and object
@@ -107,7 +108,7 @@ class Engine:
                occluders: Occluders | None = None, shutter: Shutter | None = None, lens: Lens | None = None
                ) -> dict[str, np.ndarray]:
         """One picture; arguments, passes and errors as in render.renderer.Renderer.render. The published model
-        does not tell INSTANCES apart and leaves them out; it draws without blur."""
+        does not tell INSTANCES apart and leaves them out, nor PARTS, of which one holds all; it draws without blur."""
         asked = instances
         instances, shutter = self._stretch(instances, shutter, settings.quality == "final")
         self._forget_poses([*asked, *instances])
@@ -121,17 +122,19 @@ class Engine:
             self.blurred = self._embedded.blurred
             return made
         published = self._open(progress)
+        parts = [name for name in settings.passes if name in PARTS]
         settings = replace(settings, passes=tuple(name for name in settings.passes if name in PASSES))
-        if not rest:
+        if not rest and not parts:
             picture = published.render(full, camera, environment, settings, progress)
         else:
             bare = replace(settings, background=False, passes=tuple(PASSES))
             picture = merge(published.render(full, camera, environment, bare, part(progress, 0.0, 0.7)),
                             self._embedded.render(rest, camera, environment, bare, part(progress, 0.7, 1.0), lamps,
                                                   occluders, shutter and _take(shutter, instances, rest), lens))
-            if settings.background:
-                put_sky_behind(picture["Combined"], environment, camera, settings.threads)
-            picture = {name: picture[name] for name in settings.passes}
+            picture |= leave_whole(picture["Combined"], picture["Emission"], parts)
+            if settings.background or "Environment" in parts:
+                put_sky_behind(picture, environment, camera, settings)
+            picture = {name: picture[name] for name in (*settings.passes, *parts)}
         self.notes += published.notes
         self.blurred = bool(rest) and self._embedded.blurred
         if shutter is not None or lens is not None:

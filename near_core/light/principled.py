@@ -10,7 +10,7 @@ from functools import cache
 
 import numpy as np
 
-from .._kernels import microfacets, principled
+from .._kernels import ggx, microfacets, principled
 
 IOR = 1.5
 F0_DIELECTRIC = ((IOR - 1) / (IOR + 1)) ** 2
@@ -27,6 +27,15 @@ def evaluate(base_color: np.ndarray, roughness: np.ndarray, metallic: np.ndarray
     whole = lambda values: np.ascontiguousarray(values, np.float32)
     return principled.evaluate(whole(base_color), whole(roughness), whole(metallic), whole(cosine), whole(irradiance),
                                whole(specular), _make_dielectric_table(), F0_DIELECTRIC, threads=1)
+
+
+def find_colors(base_color: np.ndarray, roughness: np.ndarray, metallic: np.ndarray, cosine: np.ndarray
+                ) -> tuple[np.ndarray, np.ndarray]:
+    """What surfaces send of light that comes from everywhere alike, diffuse and glossy, (K, 3) float32 each: what
+    Cycles calls their colours."""
+    even = np.full((len(base_color), 1, 3), np.pi)  # irradiance
+    mirrored = np.repeat(ggx.look_up_brdf(roughness, cosine)[:, None, :, None], 3, 3)
+    return tuple(np.moveaxis(evaluate(base_color, roughness, metallic, cosine, even, mirrored), 1, 0))
 
 
 @cache

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..directions import unit
 from ..image import filters
-from ..scene import LIGHT, PASSES, Camera, Environment
+from ..scene import LIGHT, PARTS, PASSES, Camera, Environment, Settings
 from .config import CompositeConfig
 from .parallel import parallel_map
 
@@ -15,7 +15,7 @@ NEAREST = ("Depth", "Object Index", "Material Index", "Vector", "Position")
 CLEAR = "Clear"  # (H, W, 1): how much of a pixel something covers without mist before it
 # (H, W, 2 R) each: R pairs of id and coverage, the greatest coverage first; id 0 is nothing
 RANKED = ("Cryptomatte Object", "Cryptomatte Material", "Cryptomatte Asset")
-_COVERING = (*LIGHT, CLEAR)  # premultiplied
+_COVERING = (*LIGHT, *PARTS, CLEAR)  # premultiplied
 BAND = 16  # rows that a sky is put behind at once: what they need stays in a core's cache
 LEAST_COVERAGE = 1e-4  # of a pixel: what covers less gets no rank
 
@@ -42,12 +42,17 @@ def put_behind(combined: np.ndarray, sky: np.ndarray) -> None:
     combined[..., 3] = 1
 
 
-def put_sky_behind(combined: np.ndarray, environment: Environment, camera: Camera, threads: int = 0) -> None:
-    """Puts what a camera sees of an environment behind its picture (H, W, 4), as put_behind."""
+def put_sky_behind(made: dict[str, np.ndarray], environment: Environment, camera: Camera, settings: Settings) -> None:
+    """Puts what a camera sees of an environment behind its passes, on a transparent film, in place: in Combined where
+    settings have a background, and in Environment where that is there."""
     def put_band(top: int) -> None:
-        part = combined[top:top + BAND]
-        put_behind(part, environment.look_up(camera.crop(0, top, camera.width, len(part)).pixel_rays(), threads=1))
-    parallel_map(put_band, range(0, camera.height, BAND), threads)
+        part = made["Combined"][top:top + BAND]
+        sky = environment.look_up(camera.crop(0, top, camera.width, len(part)).pixel_rays(), threads=1)
+        if "Environment" in made:
+            made["Environment"][top:top + BAND] = (1 - part[..., 3:]) * sky
+        if settings.background:
+            put_behind(part, sky)
+    parallel_map(put_band, range(0, camera.height, BAND), settings.threads)
 
 
 def compose(assets: dict[str, np.ndarray], ordinary: dict[str, np.ndarray], front: dict[str, np.ndarray] | None = None,

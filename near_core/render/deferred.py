@@ -16,9 +16,9 @@ from ..light.shadows import Feet
 from ..light.terms import Shaded
 from ..models.mini.layout import Term
 from ..progress import Progress, part, silent
-from ..scene import Camera, Settings
+from ..scene import PARTS, Camera, Settings
 from ..scene.look import PLAIN, AssetLook
-from . import passes, strips
+from . import light_parts, passes, strips
 from .config import SplattingConfig
 from .moments import Blur, KnownPicture, Moment, Picture
 from .parallel import parallel_map
@@ -118,7 +118,7 @@ def _place(instance: SkinnedInstance, around: Told, channels: int, settings: Set
     lit = instance.lit
     cut = (camera.world_to_camera @ lit.matrix @ instance.skin.bounds.T)[2].min() <= camera.near
     rotation, covector = lit.rotation.astype(np.float32), np.linalg.inv(lit.matrix[:3, :3]).astype(np.float32)
-    strength = lit.light.environment.strength
+    gain = np.float32(instance.look.gain)
 
     def meet(surfels: Surfels, to_camera: np.ndarray, key: np.ndarray, size: np.ndarray,
              find_feet: Callable[[], Feet], lead: np.ndarray, turned: np.ndarray) -> tuple[MetPoints, np.ndarray]:
@@ -129,20 +129,15 @@ def _place(instance: SkinnedInstance, around: Told, channels: int, settings: Set
     def shade(met: MetPoints, mirrored: np.ndarray, depth: np.ndarray) -> np.ndarray:
         shaded, by_lamps = points.shade_points(lit, met, mirrored)
         shaded, surfels = replace(shaded, terms=terms.take_part(shaded.terms, settings.shading)), met.points
-        radiance = instance.radiance(shaded, settings) * strength
-        if by_lamps is not None:
-            by_lamps = terms.take_part(by_lamps, settings.shading)
-            radiance += by_lamps[:, Term.SKY] + by_lamps[:, Term.BOUNCED] + by_lamps[:, Term.SPECULAR]
-        if surfels.emission is not None and settings.shading != "glossy":
-            radiance += surfels.emission
-        asked, gain = {"Normal", "Shadow"} & set(settings.passes), np.float32(instance.look.gain)
+        radiance, parts = _send(instance, shaded, by_lamps, settings)
+        asked = {"Normal", "Shadow"} & set(settings.passes)
         normal = unit(surfels.shading_normal @ covector) if asked else surfels.shading_normal
         open_sky = lit.light.find_openness(normal) if "Shadow" in asked else 1
         trusted = points.find_confidence(lit, surfels) if "Confidence" in settings.passes else surfels.confidence
-        known = passes.pack(depth, radiance * gain, {
+        known = passes.pack(depth, radiance, {
             "Base Color": surfels.base_color, "Normal": normal,
             "Roughness": surfels.roughness, "Metallic": surfels.metallic, "Shadow": shaded.visibility * open_sky,
-            "Confidence": trusted, "Emission": gain * surfels.glow}, settings.passes)
+            "Confidence": trusted, "Emission": gain * surfels.glow, **parts}, settings.passes)
         if known.shape[1] == channels:
             return known
         features = np.zeros((len(surfels), channels), np.float32)
@@ -152,6 +147,24 @@ def _place(instance: SkinnedInstance, around: Told, channels: int, settings: Set
         return features
 
     return PlacedSkin(instance.skin, lit.matrix, meet, shade, share=instance.share)
+
+
+def _send(instance: SkinnedInstance, shaded: Shaded, by_lamps: np.ndarray | None, settings: Settings
+          ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """What points send to the camera, (K, 3), and what light_parts.split makes of it. by_lamps: as points.shade_points
+    returns it."""
+    strength, gain, parts = instance.lit.light.environment.strength, np.float32(instance.look.gain), {}
+    radiance = instance.radiance(shaded, settings) * strength
+    if by_lamps is not None:
+        by_lamps = terms.take_part(by_lamps, settings.shading)
+        radiance += by_lamps[:, Term.SKY] + by_lamps[:, Term.BOUNCED] + by_lamps[:, Term.SPECULAR]
+    radiance *= gain
+    if PARTS.keys() & {*settings.passes}:
+        sent = shaded.terms * strength if by_lamps is None else shaded.terms * strength + by_lamps
+        parts = light_parts.split(radiance, gain * sent, shaded.surfels, shaded.view, settings.passes)
+    if shaded.surfels.emission is not None and settings.shading != "glossy":
+        radiance += gain * shaded.surfels.emission
+    return radiance, parts
 
 
 def merge(one: np.ndarray, one_alpha: np.ndarray, other: np.ndarray, other_alpha: np.ndarray, reach: float = 0.0

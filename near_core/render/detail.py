@@ -11,7 +11,7 @@ from ..scene import Camera
 from . import gaussians
 from .config import SplattingConfig
 from .parallel import parallel_map
-from .passes import DEPTH, RADIANCE, data_columns
+from .passes import DEPTH, GROWING, RADIANCE, data_columns
 from .splatting import Selection, VisibleInstance, project
 
 AT_ONCE = 8192  # texels: what they need stays in a core's cache
@@ -24,15 +24,17 @@ def refine(selection: Selection, instances: Sequence[VisibleInstance], shifts: S
     """The N discs that a selection draws: its plain surfels and its texels, each with its surfel's features.
 
     shifts: per instance (K, 3) float32, linear base colour of its texels less their surfels'. features: (M, C)
-    of the selection's surfels, as passes.pack makes them. gain: (M, 3), how much radiance grows with base
-    colour. wanted: the passes. Returns the discs' projection, features (N, C) and occlusion depth (N,), metres.
+    of the selection's surfels, as passes.pack makes them. gain: (M, 3 n), how much radiance and the wanted of
+    passes.GROWING grow with base colour. wanted: the passes. Returns the discs' projection, features (N, C) and
+    occlusion depth (N,), metres.
     """
     parts = [(number, part) for number, texels in enumerate(selection.texels) for part in _split(texels)]
     groups = [[(None, part)] for part in _split(selection.plain)] + list(_pack(parts))
     ends = np.cumsum([sum(len(part) for _, part in group) for group in groups])
     made = splat.Projection(*(np.empty((ends[-1], *each.shape[1:]), each.dtype) for each in selection.projection))
     shown, depth = np.empty((ends[-1], features.shape[1]), np.float32), np.empty(ends[-1], np.float32)
-    base_color = data_columns(wanted).get("Base Color")
+    columns = data_columns(wanted)
+    base_color, growing = columns.get("Base Color"), [RADIANCE, *(columns[name] for name in GROWING if name in columns)]
 
     def refine_group(index: int) -> None:
         rows, shape, shift = _describe(groups[index], selection, instances, shifts)
@@ -42,7 +44,10 @@ def refine(selection: Selection, instances: Sequence[VisibleInstance], shifts: S
         shown[slot], depth[slot] = features.take(rows, 0), selection.occlusion_depth[rows]
         if shift is not None:
             shown[slot, DEPTH] = made.depth[slot]
-            shown[slot, RADIANCE] = np.maximum(shown[slot, RADIANCE] + shift * gain.take(rows, 0), 0)
+            gains = gain.take(rows, 0)
+            for number, each in enumerate(growing):
+                grown = shift * gains[:, 3 * number:3 * number + 3]
+                shown[slot, each] = np.maximum(shown[slot, each] + grown, 0)
             if base_color is not None:
                 shown[slot, base_color] += shift
 

@@ -8,15 +8,16 @@ import numpy as np
 
 from .._kernels import pages
 from ..progress import Progress, silent
-from ..scene import INSTANCES, LIGHT, PASSES, Camera
+from ..scene import CHANNELS, INSTANCES, LIGHT, PARTS, Camera
 from .config import SplattingConfig
 from .identity import RANKS, Identity, rank
 from .parallel import parallel_map
 
 # features (K, C) of surfels, float32: 1, depth in metres, radiance, and what DATA a picture wants of them
 SHOWN, DEPTH, RADIANCE = 0, 1, slice(2, 5)
-# divided by alpha in the end, but for LIGHT
-DATA = ("Base Color", "Normal", "Roughness", "Metallic", "Shadow", "Confidence", "Emission")
+GROWING = ("Diffuse", "Glossy", "Diffuse Color", "Glossy Color")  # with the base colour, as radiance does
+# divided by alpha in the end, but for LIGHT and PARTS
+DATA = ("Base Color", "Normal", "Roughness", "Metallic", "Shadow", "Confidence", "Emission", *GROWING)
 BAND = 16  # rows of the picture that are developed together: what they need stays in a core's cache
 
 
@@ -25,18 +26,18 @@ def data_columns(wanted: tuple[str, ...]) -> dict[str, slice]:
     found, start = {}, RADIANCE.stop
     for name in DATA:
         if name in wanted:
-            found[name] = slice(start, start := start + PASSES[name])
+            found[name] = slice(start, start := start + CHANNELS[name])
     return found
 
 
 def count_features(wanted: tuple[str, ...]) -> int:
     """C, the number of features."""
-    return RADIANCE.stop + sum(PASSES[name] for name in DATA if name in wanted)
+    return RADIANCE.stop + sum(CHANNELS[name] for name in DATA if name in wanted)
 
 
 def pack(depth: np.ndarray, radiance: np.ndarray, data: Mapping[str, np.ndarray],
          wanted: tuple[str, ...]) -> np.ndarray:
-    """Features (K, C) float32 of surfels. depth: (K,). radiance: (K, 3). data: of all DATA, (K, n) or (K,) each."""
+    """Features (K, C) float32 of surfels. depth: (K,). radiance: (K, 3). data: of the wanted DATA, (K, n) or (K,)."""
     made = np.empty((len(depth), count_features(wanted)), np.float32)
     made[:, SHOWN], made[:, DEPTH], made[:, RADIANCE] = 1, depth, radiance
     for name, columns in data_columns(wanted).items():
@@ -46,20 +47,25 @@ def pack(depth: np.ndarray, radiance: np.ndarray, data: Mapping[str, np.ndarray]
 
 def develop(image: np.ndarray, alpha: np.ndarray, camera: Camera, sky: Callable[[Camera], np.ndarray] | None,
             wanted: tuple[str, ...], threads: int = 0, config: SplattingConfig = SplattingConfig(),
-            progress: Progress = silent, identity: Identity | None = None) -> dict[str, np.ndarray]:
+            progress: Progress = silent, identity: Identity | None = None, background: bool = True
+            ) -> dict[str, np.ndarray]:
     """Passes by name, (H, W, n) float32 each, in the order wanted.
 
     image: (H, W, C) blended features, and behind them the weights of identity's channels where INSTANCES is wanted.
     alpha: (H, W), of all that is drawn, far sides too. sky: gives the radiance behind a window of the picture.
+    background: whether Combined shows it.
     """
-    made = {name: pages.full((camera.height, camera.width, PASSES.get(name, 2 * RANKS)), 0) for name in wanted}
-    shown = tuple(name for name in wanted if name in PASSES)
+    made = {name: pages.full((camera.height, camera.width, CHANNELS.get(name, 2 * RANKS)), 0) for name in wanted}
+    shown = tuple(name for name in wanted if name in CHANNELS and name != "Environment")
 
     def develop_band(top: int) -> None:
         rows = slice(top, min(top + BAND, camera.height))
         shows = np.flatnonzero(alpha[rows].any(0))
         columns = slice(shows[0], shows[-1] + 1) if len(shows) else slice(0)
         behind = None if sky is None else sky(camera.crop(0, top, camera.width, rows.stop - top))
+        if behind is not None and "Environment" in made:
+            made["Environment"][rows] = behind
+        behind = behind if background else None
         if behind is not None and "Combined" in made:  # all that is seen beside what is drawn
             made["Combined"][rows, :, :3], made["Combined"][rows, :, 3] = behind, 1
         if not len(shows):
@@ -72,6 +78,8 @@ def develop(image: np.ndarray, alpha: np.ndarray, camera: Camera, sky: Callable[
         premultiplied = scale(blended, solid / front, RADIANCE.start)
         for name, values in unpack(premultiplied, solid, depth, behind, shown).items():
             made[name][place] = values
+        if "Environment" in made:
+            made["Environment"][place] *= (1 - solid)[..., None]
         if identity is not None:
             made[INSTANCES][place] = rank(premultiplied[..., -identity.count:], identity.numbers[place])
 
@@ -116,7 +124,7 @@ def unpack(image: np.ndarray, alpha: np.ndarray, depth: np.ndarray, sky: np.ndar
         made["Combined"][..., 3] = alpha if sky is None else 1
     over_alpha = np.where(alpha > 1e-4, 1 / np.maximum(alpha, 1e-4), 0).astype(np.float32)
     for name, columns in data_columns(wanted).items():
-        made[name] = image[..., columns] if name in LIGHT else scale(image[..., columns], over_alpha)
+        made[name] = image[..., columns] if name in (*LIGHT, *PARTS) else scale(image[..., columns], over_alpha)
     if "Normal" in wanted:
         length = np.sqrt(np.einsum("hwc,hwc->hw", made["Normal"], made["Normal"]))
         made["Normal"] /= np.maximum(length, 1e-12)[..., None]

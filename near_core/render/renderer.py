@@ -20,11 +20,11 @@ from ..light.transport import PreparedLight
 from ..models.mini import runtime
 from ..models.mini.layout import Term
 from ..progress import Progress, part, silent
-from ..scene import INSTANCES, Camera, Environment, Instance, Lamp, Occluders, Settings
+from ..scene import INSTANCES, KINDS, Camera, Environment, Instance, Lamp, Occluders, Settings
 from ..scene.camera import check_size
 from ..scene.exposure import Lens, Shutter
 from ..scene.origin import find_origin
-from . import deferred, identity, moments, passes, shading, splatting
+from . import deferred, identity, light_parts, moments, passes, shading, splatting
 from .config import SplattingConfig
 from .deferred import SkinnedInstance
 from .detail import refine
@@ -72,16 +72,18 @@ class Renderer:
         Raises NearError where a picture would be wrong, Cancelled when progress does.
         """
         check_size(camera.width, camera.height)
+        others = {"lamps": lamps, "occluders": occluders, "shutter": shutter, "lens": lens}
+        if light_parts.list_kinds(settings):
+            return self._render_direct(instances, camera, environment, settings, progress, **others)
         if is_divided(environment, settings):
-            return self._render_apart(instances, camera, environment, settings, progress, lamps=lamps,
-                                      occluders=occluders, shutter=shutter, lens=lens)
+            return self._render_apart(instances, camera, environment, settings, progress, **others)
         progress("Light", 0.0)
         origin = find_origin(camera)
         if not origin.is_own:
             instances, camera = [origin.move_instance(each) for each in instances], origin.move_camera(camera)
             lamps, occluders = origin.move_lamps(lamps), origin.move_occluders(occluders)
             shutter = origin.move_shutter(shutter)
-        kind = settings.quality, settings.shading  # divided light takes two pictures
+        kind = settings.quality, settings.shading, settings.diffuse_bounces  # some light takes two pictures
         self._lights.begin(kind)
         light = self._lights.prepare(environment)
         blur = moments.plan(instances, camera, shutter, lens, settings, self.splatting)
@@ -125,11 +127,22 @@ class Renderer:
         sees."""
         (world, lit), (other, rest) = divide(environment, settings)
         made = self.render(instances, camera, world, lit, part(progress, 0.0, 0.5), **others)
-        if "Combined" in settings.passes:
-            rest = replace(rest, passes=("Combined",), background=False)
-            without = self.render(instances, camera, other, rest, part(progress, 0.5, 1.0), **others)
-            made["Combined"][..., :3] += without["Combined"][..., :3]
+        parts = tuple(name for name in ("Combined", *KINDS) if name in settings.passes)
+        if parts:
+            rest = replace(rest, passes=parts, background=False)
+            for name, more in self.render(instances, camera, other, rest, part(progress, 0.5, 1.0), **others).items():
+                made[name][..., :3] += more[..., :3]
         return made
+
+    def _render_direct(self, instances: list[Instance], camera: Camera, environment: Environment, settings: Settings,
+                       progress: Progress, **others: Any) -> dict[str, np.ndarray]:
+        """As render, where light is asked for by how it comes: what is left of it in a picture without bounces is
+        direct."""
+        whole = self.render(instances, camera, environment, light_parts.take_whole(settings), part(progress, 0.0, 0.5),
+                            **others)
+        direct = self.render(instances, camera, environment, light_parts.take_direct(settings),
+                             part(progress, 0.5, 1.0), **others)
+        return light_parts.join(whole, direct, settings)
 
     def radiate(self, instance: Instance, environment: Environment, directions: np.ndarray,
                 settings: Settings = Settings(), progress: Progress = silent, lamps: Sequence[Lamp] = (),
@@ -144,7 +157,7 @@ class Renderer:
         instance = replace(instance, look=replace(instance.look, opacity=1.0))  # what is faded shines as it would
         around = Lighting(self._lights.prepare(leave_lit(environment)), lamps, find_standing([instance]), occluders,
                           settings.diffuse_bounces)
-        self._lights.surround(around, (settings.quality, settings.shading))
+        self._lights.surround(around, (settings.quality, settings.shading, settings.diffuse_bounces))
         seen = SeenInstance(0, instance, np.asarray(instance.matrix, np.float64), 0, 1.0, np.inf)
         item = self._illuminate(seen, around, settings, settings.threads, part(progress, 0.0, 0.3))
         count = len(item.asset.level.surfels)
@@ -232,12 +245,13 @@ class Renderer:
     def _draw(self, lit: list[LitInstance], camera: Camera, light: PreparedLight, settings: Settings,
               progress: Progress, blur: Blur | None = None) -> dict[str, np.ndarray]:
         threads, wanted = settings.threads, settings.passes
-        sky, config = light.look_up if settings.background else None, self._widen(blur)
+        sky, config = light.look_up if settings.background or "Environment" in wanted else None, self._widen(blur)
         if sky is not None and blur is not None:
             sky = blur.look_up(sky, camera)
         if not lit:
             empty = np.broadcast_to(np.float32(0), (camera.height, camera.width, passes.count_features(wanted)))
-            return passes.develop(empty, empty[..., 0], camera, sky, wanted, threads, self.splatting, progress)
+            return passes.develop(empty, empty[..., 0], camera, sky, wanted, threads, self.splatting, progress,
+                                  background=settings.background)
         selection, who = self._select(lit, camera, settings, config, part(progress, 0.0, 0.1)), None
         if INSTANCES in wanted:
             reached = selection.projection if blur is None else blur.widen(selection.projection)
@@ -254,7 +268,8 @@ class Renderer:
             report = part(progress, 0.1 + 0.7 * place / len(layers), 0.1 + 0.7 * (place + 1) / len(layers))
             drawn = self._draw_layer(items, chosen, camera, settings, who and who.take(layer), report, blur)
             image, alpha = drawn if image is None else deferred.merge(image, alpha, *drawn)
-        return passes.develop(image, alpha, camera, sky, wanted, threads, self.splatting, part(progress, 0.9, 1.0), who)
+        return passes.develop(image, alpha, camera, sky, wanted, threads, self.splatting, part(progress, 0.9, 1.0), who,
+                              settings.background)
 
     def _draw_layer(self, lit: Sequence[LitInstance], selection: Selection | None, camera: Camera, settings: Settings,
                     who: Identity | None, progress: Progress, blur: Blur | None = None) -> Picture:
@@ -322,10 +337,11 @@ class Renderer:
     def _shade(self, lit: Sequence[LitInstance], selection: Selection, settings: Settings, progress: Progress
                ) -> tuple[np.ndarray, np.ndarray]:
         """Features (M, C) of the selection's surfels, as passes.pack makes them, 0 where a surfel is not shaded; and
-        how much their radiance grows with their base colour, (M, 3)."""
+        how much they grow with their base colour, (M, 3 n), as light_parts.grow says."""
         count = len(selection.shaded)
         features = np.zeros((count, passes.count_features(settings.passes)), np.float32)
-        gain = np.zeros((count, 3), np.float32)
+        growing = 1 + sum(name in passes.GROWING for name in settings.passes)
+        gain = np.zeros((count, 3 * growing), np.float32)
 
         def shade(portion: Portion) -> None:
             features[portion.at], gain[portion.at] = self._shade_portion(portion, settings)

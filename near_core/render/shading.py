@@ -14,7 +14,7 @@ from ..light.transport import Illumination, PreparedLight, join
 from ..models.mini.layout import Term
 from ..scene import Settings
 from ..scene.look import AssetLook
-from . import passes
+from . import light_parts, passes
 from .parallel import parallel_map
 from .preparation import PreparedAsset
 from .skin import PreparedSkin
@@ -119,8 +119,8 @@ def _join(group: Sequence[tuple[LitInstance, slice, np.ndarray]], depth: np.ndar
 
 
 def shade(portion: Portion, settings: Settings, rays: int, radiance: Radiance) -> tuple[np.ndarray, np.ndarray]:
-    """Features (K, C), as passes.pack makes them, and how much radiance grows with the base colour, (K, 3). rays:
-    specular ones per surfel."""
+    """Features (K, C), as passes.pack makes them, and how much what is in proportion to it grows with the
+    base colour, (K, 3 n), as light_parts.grow says. rays: specular ones per surfel."""
     item, light = portion.lit, portion.lit.light
     transport, strength = item.asset.transport, light.environment.strength
     shaded = terms.shade(transport, item.illumination, light, item.rotation, portion.index, portion.view, rays,
@@ -133,14 +133,15 @@ def shade(portion: Portion, settings: Settings, rays: int, radiance: Radiance) -
         sum_ += by_lamps[:, Term.SKY] + by_lamps[:, Term.BOUNCED] + by_lamps[:, Term.SPECULAR]
         sent += by_lamps
     surfels, gain = shaded.surfels, np.float32(item.look.gain)
-    if surfels.emission is not None and settings.shading != "glossy":
-        sum_ += surfels.emission
     sum_, sent = sum_ * gain, sent * gain
+    parts = light_parts.split(sum_, sent, surfels, portion.view, settings.passes)
+    if surfels.emission is not None and settings.shading != "glossy":
+        sum_ = sum_ + gain * surfels.emission
     open_sky = light.find_openness(portion.normal) if "Shadow" in settings.passes else 1
     features = passes.pack(portion.depth, sum_, {
         "Base Color": surfels.base_color, "Normal": portion.normal, "Roughness": surfels.roughness,
         "Metallic": surfels.metallic, "Shadow": shaded.visibility * open_sky, "Confidence": surfels.confidence,
-        "Emission": gain * surfels.glow}, settings.passes)
+        "Emission": gain * surfels.glow, **parts}, settings.passes)
     # what is diffuse is in proportion to it; so are a metal's reflections, nearly
     colored = sent[:, Term.SKY] + sent[:, Term.BOUNCED] + surfels.metallic[:, None] * sent[:, Term.SPECULAR]
-    return features, colored / np.maximum(surfels.base_color, 1e-3)
+    return features, light_parts.grow(colored, parts, surfels, settings.passes)

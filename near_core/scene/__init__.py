@@ -10,7 +10,7 @@ from .lamp import Lamp, measure_pattern
 from .look import PLAIN, AssetLook
 from .occluders import Occluders
 from .probe import Probe
-from .settings import INSTANCES, LIGHT, PASSES, Instance, Settings
+from .settings import CHANNELS, INSTANCES, KINDS, LIGHT, PARTS, PASSES, SPLIT_LIGHT, Instance, Settings
 
-__all__ = ["INSTANCES", "PASSES", "PLAIN", "AssetLook", "Camera", "Environment", "Instance", "LIGHT", "Lamp", "Lens",
-           "Occluders", "Probe", "Settings", "Shutter", "measure_pattern"]
+__all__ = ["CHANNELS", "INSTANCES", "KINDS", "LIGHT", "PARTS", "PASSES", "PLAIN", "SPLIT_LIGHT", "AssetLook", "Camera",
+           "Environment", "Instance", "Lamp", "Lens", "Occluders", "Probe", "Settings", "Shutter", "measure_pattern"]

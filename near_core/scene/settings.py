@@ -14,6 +14,12 @@ from .probe import Probe
 PASSES = {"Combined": 4, "Depth": 1, "Normal": 3, "Base Color": 3, "Roughness": 1, "Metallic": 1, "Shadow": 1,
           "Confidence": 1, "Emission": 3}
 LIGHT = ("Combined", "Emission")  # those of PASSES that are premultiplied; the others are not, or cannot be
+# on request beside PASSES, premultiplied: what Combined is the sum of beside Emission, with its colour in it; Direct:
+# straight from what shines, Indirect: by other surfaces; and what share of light from everywhere surfaces send on
+KINDS = ("Diffuse", "Glossy")
+SPLIT_LIGHT = (*(f"{kind}{path}" for kind in KINDS for path in ("", " Direct", " Indirect")), "Environment")
+PARTS = dict.fromkeys((*SPLIT_LIGHT, *(f"{kind} Color" for kind in KINDS)), 3)
+CHANNELS = PASSES | PARTS
 INSTANCES = "Instances"  # on request beside PASSES: pairs of an instance's number, from 1, and how much it covers
 
 
@@ -44,7 +50,7 @@ class Settings:
     # "auto" the trained model if there is one, else "transport"; "split-sum"; parts of "transport": "diffuse", "glossy"
     shading: str = "auto"
     background: bool = False  # draw the environment behind the assets (alpha 1 everywhere)
-    passes: tuple[str, ...] = tuple(PASSES)  # which of PASSES to return; INSTANCES too where it is asked for
+    passes: tuple[str, ...] = tuple(PASSES)  # which of PASSES to return, PARTS and INSTANCES where asked
     threads: int = 0  # 0 = all
     coarseness: float = 1.0  # times as wide as usual that the cells of a draft's surfels may be
     diffuse_bounces: int = 4  # how often light goes on from surface to surface; 0: they are lit by what shines alone

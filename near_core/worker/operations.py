@@ -7,7 +7,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -176,15 +176,15 @@ class Operations:
         if missing:
             return {"event": "missing", "hashes": missing}
         from ..render.composite import put_sky_behind
-        engine = self._open_engine()
+        engine, settings, behind = self._open_engine(), require_sound(request["settings"]), request["backdrop"]
+        bare = settings if behind is None else replace(settings, background=False)
         passes = engine.render(self._place(request), require_sound(request["camera"]),
-                               self._light(request["environment"]), require_sound(request["settings"]),
-                               request.progress, list(map(require_sound, request.fields.get("lamps", ()))),
+                               self._light(request["environment"]), bare, request.progress,
+                               list(map(require_sound, request.fields.get("lamps", ()))),
                                self.store.around(request.fields.get("occluders")),
                                require_sound(request.fields.get("shutter")), require_sound(request.fields.get("lens")))
-        if request["backdrop"] is not None:
-            put_sky_behind(passes["Combined"], self._light(request["backdrop"]), request["camera"],
-                       request["settings"].threads)
+        if behind is not None:
+            put_sky_behind(passes, self._light(behind), request["camera"], settings)
         notes, around = list(engine.notes), self.store.around(request.fields.get("occluders"))
         if around is not None and len(around.faces) and not has_embree():
             notes.append(Message("Embree is missing: ordinary objects cast no shadows of lamps on neural assets. "

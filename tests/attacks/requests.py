@@ -229,7 +229,7 @@ def list_things() -> tuple[Sender, dict[str, Any]]:
     return tuple({"op": "put", **each} for each in kept), {
         "id": 1, "channel": None, "camera": view, "environment": light, "backdrop": light, "lamps": lamps,
         "occluders": "o", "shutter": shutter, "lens": Lens(.02, 2.0, 5, .3, 1.5),
-        "settings": Settings(passes=(*Settings().passes, "Instances"), threads=2), "instances": [
+        "settings": Settings(background=True, passes=(*Settings().passes, "Instances"), threads=2), "instances": [
             {"asset": "a", "matrix": np.eye(4), "probe": "p", "deformation": "d", "unlit_by": (1,), "shadow": True,
              "look": AssetLook((.9, .5, .5), .1, .8, .2, -.2, .5, .7), "name": "A"},
             {"asset": "s", "matrix": far, "probe": None, "shadow": False, "name": "S"},

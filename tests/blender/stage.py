@@ -7,10 +7,12 @@ import bpy
 import numpy as np
 import OpenEXR
 
-from near_blender import payload, proxy
+from near_blender import cycles_jobs, payload, proxy
 from near_core import asset as assets
 
 HDRI = Path(bpy.utils.system_resource("DATAFILES")) / "studiolights" / "world"
+# what passes were called before 5.0 -> what they are called
+RENAMED = dict(called for _, called in cycles_jobs.PASSES.values() if len(called) == 2)
 EXTRA = ("base_color", "roughness", "metallic", "shadow", "confidence")
 
 
@@ -73,7 +75,8 @@ def set_format(scene: bpy.types.Scene, kind: str, depth: str) -> None:
 
 
 def render(scene: bpy.types.Scene, folder: Path, name: str = "picture", **options) -> dict[str, np.ndarray]:
-    """Renders a still; returns its passes (H, W, C) float32 by `layer.pass` or, with one layer, by pass."""
+    """Renders a still; returns its passes (H, W, C) float32 by `layer.pass` or, with one layer, by pass, under
+    the names that they have from Blender 5.0 on."""
     set_format(scene, "OPEN_EXR_MULTILAYER", "32")
     path = folder / f"{name}.exr"
     scene.render.filepath = str(path)
@@ -88,6 +91,8 @@ def read(path: Path) -> dict[str, np.ndarray]:
             view = part.header.get("view")  # Blender 5 writes views as parts, before they were in the channels' names
             for name, channel in part.channels.items():
                 key, _, letter = name.rpartition(".")
+                layer, _, called = key.rpartition(".")
+                key = f"{layer}.{RENAMED.get(called, called)}" if layer else key
                 passes.setdefault(f"{key}.{view}" if view else key, {})[letter] = channel.pixels
     one_layer = len({key.split(".")[0] for key in passes}) == 1
     return {key.partition(".")[2] if one_layer else key: np.stack(

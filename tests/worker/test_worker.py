@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -64,7 +65,8 @@ class Client:
         sky = {"map": light.hash, "world_to_map": light.world_to_map, "strength": light.strength}
         self.channel.send({"op": "render", "id": number, "instances": [{"asset": ball.hash, "matrix": np.eye(4)}],
                            "camera": camera.orbit(30, 20, 2, 40, size, size), "environment": sky,
-                           "backdrop": sky if backdrop else None, "settings": Settings(), **fields})
+                           "backdrop": sky if backdrop else None, "settings": Settings(background=bool(backdrop)),
+                           **fields})
 
     @contextlib.contextmanager
     def asking_at_once(self) -> Iterator[None]:
@@ -125,9 +127,10 @@ def test_render_gives_the_same_passes_with_all_that_a_request_may_name(client):
         instances.append(Instance(
             made, each["matrix"] @ np.diag([size, size, size, 1]), named[each["probe"]],
             frozenset(each.get("unlit_by", ())), each.get("look", PLAIN), each.get("shadow", True), each["name"]))
-    here = engine.render(instances, fields["camera"], sky, fields["settings"], lamps=fields["lamps"],
+    bare = replace(fields["settings"], background=False)
+    here = engine.render(instances, fields["camera"], sky, bare, lamps=fields["lamps"],
                          occluders=named["o"], shutter=fields["shutter"], lens=fields["lens"])
-    put_sky_behind(here["Combined"], sky, fields["camera"], 2)
+    put_sky_behind(here, sky, fields["camera"], fields["settings"])
     assert passes.keys() == here.keys()
     for name, values in here.items():
         np.testing.assert_allclose(passes[name], values, rtol=1e-4, atol=1e-5, err_msg=name)
