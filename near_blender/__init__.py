@@ -28,13 +28,14 @@ from . import (
     preferences,
     preferences_panel,
     properties,
+    saving,
     translations,
     turntable,
 )
 
-MODULES = (translations, opening, client, looks, photo_options, properties, payload, imports, turntable, following,
-           cycles_scene, engine, compositing, preferences_panel, preferences, operators, engine_panels, followed_panels,
-           panels, look_panels, menus, manual, commands, api)
+MODULES = (translations, opening, client, looks, photo_options, properties, payload, saving, imports, turntable,
+           following, cycles_scene, engine, compositing, preferences_panel, preferences, operators, engine_panels,
+           followed_panels, panels, look_panels, menus, manual, commands, api)
 
 
 def register() -> None:

@@ -50,11 +50,11 @@ class Arrival:
             self._error = error if isinstance(error, errors.Cancelled | errors.NearError) else log.explain_bug(error)
 
 
-def lay_out(values: np.ndarray, space: str = "Linear Rec.709", exposure: float = 1.0) -> np.ndarray:
+def lay_out(values: np.ndarray, space: colorspace.Space = colorspace.REC709, exposure: float = 1.0) -> np.ndarray:
     """A premultiplied picture (H, W, 4) float32, linear Rec.709, row 0 on top, or depth (H, W, 1), as rows for upload:
     float32, row 0 at the bottom. space: the working space. exposure: what light is multiplied by."""
     rows: np.ndarray = np.empty(values.shape, np.float32)
-    if values.shape[2] == 4 and space != "Linear Rec.709":
+    if values.shape[2] == 4 and space != colorspace.REC709:
         values = np.concatenate([colorspace.from_rec709(values[..., :3], space), values[..., 3:]], -1)
     if values.shape[2] == 4 and exposure != 1:
         values = values * np.array([exposure, exposure, exposure, 1], np.float32)

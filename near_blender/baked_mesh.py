@@ -165,7 +165,7 @@ def _make_image(picture: np.ndarray, name: str, color: bool, packed: bool) -> bp
         values = np.concatenate([values, np.full_like(values[..., :1], 255)], 2)
     image: Any = bpy.data.images.new(name, values.shape[1], values.shape[0], alpha=True)
     if not color:
-        image.colorspace_settings.name = "Non-Color"
+        image.colorspace_settings.is_data = True
     image.pixels.foreach_set((values[::-1].astype(np.float32) / 255).ravel())
     image.update()
     if packed:

@@ -12,6 +12,9 @@ from typing import Any
 import bpy
 import numpy as np
 
+from . import colorspace
+from ._core import image as images
+
 _TOKENS = {"<UDIM>": "{number}", "<UVTILE>": "u{column}_v{row}"}  # of a path, for a tile's number
 _END = b"\0\0\0\0IEND\xaeB`\x82"  # of a PNG
 
@@ -80,14 +83,22 @@ def save_linear(image: Any, path: str) -> None:
         if hasattr(settings, "media_type"):
             settings.media_type = "IMAGE"
         settings.file_format, settings.color_mode, settings.color_depth = "OPEN_EXR", "RGBA", "16"
-        settings.color_management = "OVERRIDE"
-        settings.linear_colorspace_settings.name = "Linear Rec.709"
         with _writing(shown, path):
             shown.save_render(path, scene=scene)
+        _turn_into_rec709(path)
     finally:
         bpy.data.scenes.remove(scene)
         if shown != image:
             bpy.data.images.remove(shown)
+
+
+def _turn_into_rec709(path: str) -> None:
+    """Rewrites an EXR that Blender wrote in the working space, if that is another."""
+    space = colorspace.get_working_space()
+    if space != colorspace.REC709:
+        values = images.read(path)
+        color = np.concatenate([colorspace.to_rec709(values[..., :3], space), values[..., 3:]], -1)
+        images.write_exr(path, {"Combined": color}, half=True)
 
 
 def save_copy(image: Any, path: str) -> None:

@@ -29,6 +29,7 @@ from .references import find_keyed, name_key
 
 FOUND = {"fov": "reads_fov", "elevation": "estimates_elevation"}  # angle of a photo -> whether it is found, not given
 SHAPE = ("thickness", "symmetry", "seed")
+PATHS = ("path", "mask")  # of what remembers a photo
 CAMERA = ("orthographic", "reads_fov", "fov", "estimates_elevation", "elevation", "azimuth")
 
 

@@ -89,6 +89,9 @@ class ShaderEvaluator:
             raise Unsupported(f"the tiles of {node.image.name}")
         if min(node.image.size) < 1 or not len(node.image.pixels):
             raise Missing(f"the missing image {node.image.name}")
+        space = node.image.colorspace_settings
+        if not (node.image.is_float or space.is_data or space.name in (*colorspace.SRGB, *colorspace.LINEAR)):
+            raise Unsupported(f"{node.image.name} in {space.name}")
         layout = replace(_layout(node.inputs["Vector"], self._groups), wrap=_WRAP.get(node.extension, "clamp"))
         if node.image.name not in self._pixels:
             self._pixels[node.image.name] = read_pixels(node.image)
@@ -295,7 +298,8 @@ def _layout(socket: Any, groups: tuple[Any, ...]) -> UVLayout:
 
 
 def read_pixels(image: Any) -> np.ndarray:
-    """An image's colours (h, w, 4) float32, row 0 on top, linear Rec.709 unless it is Non-Color; straight alpha."""
+    """An image's colours (h, w, 4) float32, row 0 on top, linear Rec.709 unless it is Non-Color; straight alpha.
+    Bytes in colour spaces that Blender alone converts are taken for sRGB."""
     width, height = image.size
     small = None
     if max(width, height) > MAX_SIDE:
@@ -311,10 +315,11 @@ def read_pixels(image: Any) -> np.ndarray:
     color, alpha = stored[..., :3], stored[..., 3:4]
     if stored.shape[2] < 3:
         color, alpha = stored[..., :1].repeat(3, 2), stored[..., 1:2]
-    if not image.is_float and image.colorspace_settings.name == "sRGB":
-        color = images.srgb_decode(color)
-    elif image.is_float and not image.colorspace_settings.is_data:
+    space = image.colorspace_settings
+    if image.is_float and not space.is_data:
         color = colorspace.to_rec709(color)
+    elif not (space.is_data or space.name in colorspace.LINEAR):
+        color = images.srgb_decode(color)
     return np.concatenate([color, alpha if alpha.size else np.ones_like(color[..., :1])], 2)
 
 

@@ -224,7 +224,7 @@ def _read_pixels(image: Any, width: int) -> Callable[[], WorldLight]:
 
 def _plan_light(image: Any, read: Callable[[], np.ndarray], width: int) -> Callable[[], WorldLight]:
     """What makes light of the pixels that read gives, (H, W, C) with row 0 at the bottom, without a look at image."""
-    is_color, space = image.colorspace_settings.name != "Non-Color", colorspace.get_working_space()
+    is_color, space = not image.colorspace_settings.is_data, colorspace.get_working_space()
 
     def make() -> WorldLight:
         table = read()[::-1]

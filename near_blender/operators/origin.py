@@ -4,8 +4,8 @@ taken."""
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import bpy
@@ -17,6 +17,7 @@ from .._core import camera as cameras
 from .._core import errors
 from .._core import image as images
 from .._core import shot as shots
+from ..paths import locate
 from . import jobs, provenance
 from .orbit import is_animated, is_moved
 from .photos import list_chosen, take_shots
@@ -148,8 +149,10 @@ def show_behind(lens: Any, origin: Any, render: Any) -> None:
     """An asset's photo, NEAR_PG_origin, behind what a camera sees, where it is still there: as wide as that, upright,
     and flipped where the asset was made from its mirror image. render: the scene's settings."""
     image = photo_options.find_image(origin)
-    if not origin.image and os.path.isfile(bpy.path.abspath(origin.path)):
-        image = bpy.data.images.load(origin.path, check_existing=True)
+    file = locate(origin, origin.path)
+    if not origin.image and file.is_file():
+        is_own = file == Path(bpy.path.abspath(origin.path))  # then it stays beside the file
+        image = bpy.data.images.load(origin.path if is_own else str(file), check_existing=True)
     if image is None or not image.size[1]:
         return
     path = find_photo(origin)

@@ -15,7 +15,7 @@ from bpy.utils import previews
 from .. import client, photo_options
 from .._core import errors
 from .._core import shot as shots
-from ..paths import RELATIVE
+from ..paths import RELATIVE, locate
 from ..translations import say
 from . import jobs, landing, provenance
 from .create import create_from_photos, name_source
@@ -312,7 +312,7 @@ def _find_thumbnail(photo: Any) -> int:
     if photo.image:
         image = photo_options.find_image(photo)
         return 0 if image is None else image.preview_ensure().icon_id
-    file = Path(bpy.path.abspath(photo.path)) if photo.path else None
+    file = locate(photo, photo.path) if photo.path else None
     if file is None or not os.path.isfile(file):
         return 0
     if _thumbnails is None:

@@ -9,9 +9,10 @@ from typing import Any
 
 import bpy
 
-from .. import image_files, photo_options
+from .. import colorspace, image_files, photo_options
 from .._core import errors
 from .._core import image as images
+from ..paths import locate
 from . import jobs
 from .place import is_object_mode, report_errors
 
@@ -142,12 +143,12 @@ def find_photo(photo: Any) -> Path:
     image = photo_options.find_image(photo)
     if image is not None or photo.image:
         return find_file(photo.image if image is None else image.name)
-    return open_picture(Path(bpy.path.abspath(photo.path)))
+    return open_picture(locate(photo, photo.path))
 
 
 def find_mask(photo: Any) -> Path | None:
     """The file of its mask, of whatever options name one; None where they do not. Raises NearError."""
-    return open_picture(Path(bpy.path.abspath(photo.mask))) if photo.mask else None
+    return open_picture(locate(photo, photo.mask)) if photo.mask else None
 
 
 def open_picture(path: Path) -> Path:
@@ -179,7 +180,7 @@ def check_picture(path: Path) -> None:
 def _is_usual(image: Any, kind: str) -> bool:
     """Whether files of a kind that NeAR reads, such as ".png", hold colours in the image's colour space."""
     space = image.colorspace_settings
-    usual = ("Linear Rec.709", "Linear") if kind in images.LINEAR else ("sRGB",)  # Linear: before Blender 4.0
+    usual = colorspace.LINEAR if kind in images.LINEAR else colorspace.SRGB
     return kind in images.READABLE and (space.is_data or space.name in usual)
 
 

@@ -10,6 +10,9 @@ from near_core import directions
 from near_core import mesh as meshes
 
 DYE = 0.8, 0.1, 0.3
+# what red, green and blue of Rec.709 are in Rec.2020 and, about, in ACEScg
+SPACES = {"Linear Rec.2020": (0.6274, 0.0691, 0.0164, 0.3293, 0.9195, 0.088, 0.0433, 0.0114, 0.8956),
+          "ACEScg": (0.6131, 0.0702, 0.0206, 0.3395, 0.9164, 0.1096, 0.0474, 0.0135, 0.8698)}
 
 
 @pytest.fixture
@@ -23,7 +26,7 @@ def square():
     return meshes.Mesh(corners, faces, np.zeros((2, 3, 2), np.float32), None, colors, np.zeros(2, np.int32), (look,))
 
 
-@pytest.mark.parametrize("space", ["Linear Rec.709", "Linear Rec.2020", "ACEScg"])
+@pytest.mark.parametrize("space", [colorspace.REC709, *SPACES.values()], ids=["Linear Rec.709", *SPACES])
 def test_every_colour_is_in_the_working_space(square, monkeypatch, space):
     monkeypatch.setattr(colorspace, "get_working_space", lambda: space)
     mesh = baked_mesh.make_mesh(square, "Square", "Square")
