@@ -1,4 +1,5 @@
-"""Small scenes, each of one thing that a picture shows, drawn by near_core alone: a ring of numbers, and the keg."""
+"""Small scenes, each of one thing that a picture shows, drawn by near_core alone: a ring of numbers, the keg, and a
+cup from a photo."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ import numpy as np
 
 from near_core import mesh
 from near_core.asset import NeuralAsset
-from near_core.create.create import create_from_mesh
+from near_core.create.create import create_from_image, create_from_mesh
 from near_core.image import srgb_encode
 from near_core.render.renderer import Renderer
 from near_core.scene import (
@@ -30,7 +31,7 @@ from near_core.scene import (
 SIZE = 160, 90
 VIEW = camera.orbit(30, 25, 1.5, 50, *SIZE)
 NIGHT = environment.uniform((0.05,) * 3)
-KEG = Path(__file__).resolve().parents[3] / "near_blender/assets/keg.glb"
+ASSETS = Path(__file__).resolve().parents[3] / "near_blender" / "assets"
 
 
 @cache
@@ -65,7 +66,13 @@ def ring(roughness: float = 0.5, metallic: float = 0.0, glow: float = 0.0) -> Ne
 @cache
 def keg() -> NeuralAsset:
     """The sample that comes with the extension: textured, so that it has a skin."""
-    return create_from_mesh(mesh.load(KEG), name="Keg", normalize=True)
+    return create_from_mesh(mesh.load(ASSETS / "keg.glb"), name="Keg", normalize=True)
+
+
+@cache
+def cup() -> NeuralAsset:
+    """What becomes of one photo: networks say it, and its skin is painted."""
+    return create_from_image([ASSETS / "coffee.jpg"], name="Cup")
 
 
 def place(x: float = 0, y: float = 0, z: float = 0, scale: float = 1.0, turn: float = 0.0) -> np.ndarray:
@@ -146,6 +153,7 @@ SCENES: dict[str, Callable[[], np.ndarray]] = {
     "keg": draw_keg,
     "keg_close": lambda: draw_keg(0.9),
     "keg_sun": lambda: draw_keg(light=NIGHT, lamps=[lamp("sun", 3.0, angle=0.01)]),
+    "photo": lambda: draw([Instance(cup(), place())], camera.orbit(20, 30, 1.6, 50, *SIZE)),
     "gathering": draw_gathering,
     "look": lambda: draw([Instance(ring(), place(), look=AssetLook(tint=(0.3, 1, 0.6), hue=0.2, opacity=0.7))]),
     "point": lambda: draw(light=NIGHT, lamps=[lamp("point", 80.0, radius=0.05)]),
