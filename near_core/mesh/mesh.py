@@ -99,8 +99,8 @@ def check(mesh: Mesh, what: str = Message("The mesh")) -> Mesh:
         raise NearError("{what} has vertices at infinity or not-a-number.", again, what=what)
     low, high = compute_bounds(mesh)
     if not 1e-12 < float((high - low).max()) < 1e12:
-        raise NearError("{what} has no size: all its faces lie in one point.", "Check its scale and export it again.",
-                        what=what)
+        raise NearError("{what} has no usable size: all its faces lie in one point, or endlessly far apart.",
+                        "Check its scale and export it again.", what=what)
     return mesh
 
 

@@ -134,7 +134,7 @@ def test_what_has_no_surface_is_named():
         read(hollow)
 
 
-@pytest.mark.parametrize("spoil, words", [((0, 0, 0), "no size"), ((float("nan"), 1, 1), "not-a-number")])
+@pytest.mark.parametrize("spoil, words", [((0, 0, 0), "no usable size"), ((float("nan"), 1, 1), "not-a-number")])
 def test_sizes_that_make_no_sense_are_named(spoil, words):
     bpy.ops.mesh.primitive_cube_add()
     if spoil == (0, 0, 0):

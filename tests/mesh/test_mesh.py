@@ -11,7 +11,8 @@ from tests.gltf import TRIANGLE
 
 @pytest.mark.parametrize("vertices, faces, words", [
     (TRIANGLE, np.zeros((0, 3), int), "no faces"), (TRIANGLE * np.nan, [[0, 1, 2]], "not-a-number"),
-    (TRIANGLE * 0, [[0, 1, 2]], "no size"), (TRIANGLE, [[0, 1, 3]], "does not have"),
+    (TRIANGLE * 0, [[0, 1, 2]], "one point"), (TRIANGLE * 1e30, [[0, 1, 2]], "far apart"),
+    (TRIANGLE, [[0, 1, 3]], "does not have"),
 ])
 def test_meshes_without_a_surface(vertices, faces, words):
     with pytest.raises(NearError, match=words):

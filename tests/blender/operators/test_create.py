@@ -140,7 +140,7 @@ def test_children_stay_those_of_their_parents(cube, placement):
     (lambda cube: (cube.select_set(False), setattr(bpy.context.view_layer.objects, "active", None)),
      "No object is active"),
     (lambda cube: cube.data.clear_geometry(), "has no faces"),
-    (lambda cube: setattr(cube, "scale", (0, 0, 0)), "no size"),
+    (lambda cube: setattr(cube, "scale", (0, 0, 0)), "no usable size"),
 ], ids=["nothing", "no faces", "zero scale"])
 def test_create_from_what_is_no_surface(cube, prepare, words):
     prepare(cube)
