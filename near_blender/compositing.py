@@ -125,6 +125,25 @@ def _make_companion(scene: Any) -> Any:
     return companion
 
 
+def _adopt(scene: Any) -> Any:
+    """A companion for a scene that was copied from one that has one: the nodes came along and show the other's picture.
+    None where it has no such nodes."""
+    tree = _find_tree(scene)
+    ours = [node for node in tree.nodes if node.get(_OURS) and node.type == "R_LAYERS" and node.scene is not None
+            ] if tree is not None and tree.is_editable and scene.near.companion_of is None else []
+    if not ours:
+        return None
+    other, companion = ours[0].scene, _make_companion(scene)
+    for name in ("made_nodes", "turned_on"):
+        setattr(companion.near, name, getattr(other.near, name))
+    for layer, own in zip(other.view_layers, companion.view_layers):
+        own.near.turned_on_depth = layer.near.turned_on_depth
+    for node in ours:
+        layer = node.layer
+        node.scene, node.layer = companion, layer
+    return companion
+
+
 def follow(scene: Any, companion: Any) -> None:
     """Brings the companion up to date with the artist's scene; writes only what differs."""
     _follow_settings(scene, companion)
@@ -176,7 +195,7 @@ def _copy(source: Any, target: Any, names: tuple[str, ...]) -> None:
 
 @bpy.app.handlers.persistent
 def _on_render(scene: bpy.types.Scene, *_: Any) -> None:
-    companion = find_companion(scene)
+    companion = find_companion(scene) or _adopt(scene)
     if companion is not None:
         follow(scene, companion)
 
@@ -186,9 +205,10 @@ def _on_update(scene: bpy.types.Scene, *_: Any) -> None:
     """Not while the scene is evaluated, which ends Blender 5.2 where collections change: they wait until that is over,
     without a window until the next render."""
     companion = find_companion(scene)
-    if companion is None:
+    if companion is not None:
+        _follow_settings(scene, companion)
+    elif not any(each.near.companion_of for each in bpy.data.scenes):  # type: ignore[attr-defined]
         return
-    _follow_settings(scene, companion)
     if not bpy.app.timers.is_registered(_catch_up):
         bpy.app.timers.register(_catch_up)
 
@@ -197,7 +217,7 @@ def _catch_up() -> float | None:
     app: Any = bpy.app
     if app.is_job_running("RENDER"):  # on a thread that reads the companion
         return 0.5
-    for scene in bpy.data.scenes:
+    for scene in list(bpy.data.scenes):
         _on_render(scene)
     return None
 

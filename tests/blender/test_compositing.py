@@ -150,6 +150,26 @@ def test_companion_exposes_as_the_artists_engine_does(scene, tmp_path):
     assert (sync.find_exposure(companion), sync.find_filter_width(companion)) == (1.0, 2.0)
 
 
+@pytest.mark.parametrize("kind", ["FULL_COPY", "LINK_COPY"])
+def test_a_copied_scene_has_a_companion_of_its_own(scene, tmp_path, kind):
+    bpy.ops.near.build_compositing()
+    before = draw(scene, tmp_path, "before")
+    bpy.ops.scene.new(type=kind)
+    copy = bpy.context.scene
+    if kind == "FULL_COPY":
+        next(ob for ob in copy.objects if ob.near.asset is not None).location.x = 0.8
+    compositing._catch_up()
+    companion = compositing.find_companion(copy)
+    shown = {node.scene for node in compositing._find_tree(copy).nodes if node.type == "R_LAYERS"}
+    assert companion is not None and shown == {copy, companion}
+    moved = np.abs(draw(copy, tmp_path, "copy") - before).max() > 0.2
+    assert moved == (kind == "FULL_COPY"), "each draws its own assets"
+    bpy.ops.near.build_compositing()
+    assert compositing.find_companion(copy) is None and compositing.find_companion(scene) is not None
+    bpy.context.window.scene = scene
+    assert np.array_equal(draw(scene, tmp_path, "after"), before)
+
+
 def test_asset_that_is_added_later_is_left_to_the_companion(scene):
     bpy.ops.near.build_compositing()
     bpy.ops.near.add_sample()
