@@ -15,6 +15,7 @@ from . import (
     cycles_scene,
     exposure,
     flags,
+    holdouts,
     lamp_nodes,
     lamps,
     light_passes,
@@ -133,8 +134,7 @@ class NearRenderEngine(bpy.types.RenderEngine):
         layer = depsgraph.view_layer_eval
         wanted = light_passes.complete(passes.list_wanted(layer, self._steps is not None))
         ranks = passes.count_ranks(layer)
-        seen = not frame.render.film_transparent
-        camera = sync.find_camera(self, depsgraph, view)
+        seen, camera = not frame.render.film_transparent, sync.find_camera(self, depsgraph, view)
         occluders = None if around is None else around.occluders
         around = None if frame.near.ordinary == "LIGHT" else around
         needed = wanted if around is None else tuple(dict.fromkeys((*wanted, "Depth")))
@@ -149,11 +149,12 @@ class NearRenderEngine(bpy.types.RenderEngine):
             jobs.append(around.ask_picture(window, wanted, not seen))
         answers = self._wait_for(jobs, 0.0 if around is None else 0.3, 1.0 if around is None else 0.8)
         made, self._stamp.model = answers[0]["passes"], answers[0]["model"]
-        held = passes.measure_held(made, assets)
+        held = holdouts.measure(made, assets)
         self._complete(made, camera, frame, view, wanted, held)
-        passes.identify(made, assets.owners, needed, ranks)
         if around is None:
-            passes.cut_out(made, held)
+            holdouts.cut_out(made, held)
+        passes.identify(made, assets, needed, ranks)
+        if around is None:
             return made
         if answers[1]["stale"]:
             around.renew(depsgraph)

@@ -16,7 +16,7 @@ def make_clear(made: dict[str, np.ndarray], camera: scene.Camera, world: Any, he
     """composite.CLEAR of the assets. Source: Cycles, film_write: what a holdout covers has none.
 
     made: passes with Depth and scene.INSTANCES; without these, as the published model draws, an asset covers what it
-    covers the middle of. world: Blender's, None for none. held: what holdouts cover, as passes.measure_held says.
+    covers the middle of. world: Blender's, None for none. held: what holdouts cover, as holdouts.measure says.
     """
     start, depth, falloff = _WITHOUT_WORLD
     if world is not None:

@@ -107,22 +107,8 @@ def expose(made: dict[str, np.ndarray], exposure: float) -> None:
             made[name][..., :3] *= exposure
 
 
-def measure_held(made: dict[str, np.ndarray], assets: sync.VisibleAssets) -> np.ndarray:
-    """What holdouts cover of each pixel, (H, W, 1); (1, 1, 1) where there are none."""
-    if not assets.held or scene.INSTANCES not in made:
-        return np.zeros((1, 1, 1), np.float32)
-    pairs = made[scene.INSTANCES].reshape(*made["Combined"].shape[:2], -1, 2)
-    return np.where(np.isin(pairs[..., 0], np.array(assets.held) + 1), pairs[..., 1], 0).sum(-1, keepdims=True)
-
-
-def cut_out(made: dict[str, np.ndarray], held: np.ndarray) -> None:
-    """Takes what holdouts cover, as measure_held says, out of Combined's alpha."""
-    if held.any():
-        made["Combined"][..., 3:] -= held
-
-
-def identify(made: dict[str, np.ndarray], owners: Sequence[sync.Owner], wanted: Iterable[str], ranks: int) -> None:
-    """Puts the passes of WHO in the place of scene.INSTANCES. owners: of each instance."""
+def identify(made: dict[str, np.ndarray], assets: sync.VisibleAssets, wanted: Iterable[str], ranks: int) -> None:
+    """Puts the passes of WHO in the place of scene.INSTANCES. Holdouts are nobody."""
     if not set(wanted) & set(WHO):
         made.pop(scene.INSTANCES, None)
         return
@@ -131,8 +117,12 @@ def identify(made: dict[str, np.ndarray], owners: Sequence[sync.Owner], wanted: 
     pairs = made.pop(scene.INSTANCES, nobody).reshape(*pixels, -1, 2)
     number = pairs[..., 0].astype(int)
 
+    owners = assets.owners
+
     def look_up(values: Sequence[float], of: np.ndarray) -> np.ndarray:
-        return np.array([0, *values], np.float32)[of]
+        said = np.array([0, *values], np.float32)
+        said[np.array(assets.held, int) + 1] = 0
+        return said[of]
 
     if "Object Index" in wanted:
         made["Object Index"] = look_up([owner.index for owner in owners], number[..., :1])

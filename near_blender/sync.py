@@ -14,7 +14,6 @@ from ._core import camera as cameras
 from ._core import deformation, environment, errors, scene
 from .lamps import VisibleLamps
 
-DARK = -64.0  # stops of exposure by which nothing is left
 MOST_COMPARED = 2_000  # instances
 NO_MATERIAL = "default_surface"  # what Cycles calls the material of what has none
 
@@ -61,7 +60,7 @@ class VisibleAssets:
         """Has nothing light the holdouts, nor show what glows of them."""
         size = 8, 16
         for number in self.held:
-            self.instances[number]["look"] = replace(self.instances[number]["look"], exposure=DARK)
+            self.instances[number]["look"] = replace(self.instances[number]["look"], exposure=scene.DARK)
             self.give_probe(number, scene.Probe(np.tile(np.array([0, 0, 0, 1], np.float32), (*size, 1)),
                                                 np.ones(size, np.float32), np.zeros(3)))
 

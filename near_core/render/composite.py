@@ -69,9 +69,10 @@ def compose(assets: dict[str, np.ndarray], ordinary: dict[str, np.ndarray], fron
     nothing is (not divided by alpha); their Combined alpha is 1 where a sky is seen, and Depth 0 there. Each (H, W, n)
     float32. All may hold NEAREST, RANKED and CLEAR. What `ordinary` alone has is premultiplied, and 0 on assets. held:
     (H, W, 1), how much of the assets' alpha is a hole in the picture. cut: (H, W, 1), how much of a pixel holes in
-    front of the assets cover. pixel: metres that a pixel is wide at the assets, (H, W) or one for all; with 0 nothing
-    sinks into anything. blurred: whether assets are blurred: where they are in a pixel for a part of the time, `front`
-    also has what is seen while they are elsewhere. Returns the passes of `ordinary`.
+    front of the assets cover; where both kinds do most, there are no data. pixel: metres that a pixel is wide at the
+    assets, (H, W) or one for all; with 0 nothing sinks into anything. blurred: whether assets are blurred: where they
+    are in a pixel for a part of the time, `front` also has what is seen while they are elsewhere. Returns the passes of
+    `ordinary`.
     """
     if front is not None and np.any(pixel):
         seen = _find_seen(assets, ordinary, front, pixel, blurred, config)
@@ -79,22 +80,29 @@ def compose(assets: dict[str, np.ndarray], ordinary: dict[str, np.ndarray], fron
     alpha, made = assets["Combined"][..., 3:], {}
     free, hiding = _measure_free(alpha, front, blurred, config)
     free = free - cut
+    hollow = _find_hollow(alpha * cut + free * held, free * (alpha - held), alpha, ordinary, front)
     for name in ordinary:
         before = None if front is None else front[name]
         if name in NEAREST:
-            made[name] = _choose(name, assets, ordinary, front)
+            made[name] = np.where(hollow, np.float32(0), _choose(name, assets, ordinary, front))
         elif name in RANKED:
             made[name] = _rank(assets[name], ordinary[name], before, hiding, free)
         else:
             own = assets[name] * (free if name in _COVERING else free * alpha) if name in assets else 0
             made[name] = own + _lie_around(ordinary[name], before, hiding)
     made["Combined"][..., 3:] = ordinary["Combined"][..., 3:] * (1 - alpha) + alpha * (1 - cut) - free * held
-    covered = free * alpha + _lie_around(_cover(ordinary), None if front is None else _cover(front), hiding)
-    for name in made.keys() & assets.keys() - {*_COVERING, *RANKED, *NEAREST}:
-        made[name] /= np.where(covered > 1e-4, covered, 1)
-    if "Normal" in made:
-        made["Normal"] = unit(made["Normal"])
+    covered = free * (alpha - held) + _lie_around(_cover(ordinary), None if front is None else _cover(front), hiding)
+    data = made.keys() & assets.keys() - {*_COVERING, *RANKED, *NEAREST}
+    _divide({name: made[name] for name in data}, covered, hollow)
     return made
+
+
+def _divide(data: dict[str, np.ndarray], covered: np.ndarray, hollow: np.ndarray) -> None:
+    """Makes means over what covers a pixel of means over the pixel, in place; none where it is hollow."""
+    for values in data.values():
+        values *= ~hollow / np.where(covered > 1e-4, covered, 1)
+    if "Normal" in data:
+        data["Normal"][:] = unit(data["Normal"])
 
 
 def _measure_free(alpha: np.ndarray, front: dict[str, np.ndarray] | None, blurred: bool,
@@ -178,6 +186,17 @@ def _cover(picture: dict[str, np.ndarray]) -> np.ndarray:
     """How much of each pixel things cover, the sky aside, (H, W, 1)."""
     alpha = picture["Combined"][..., 3:]
     return alpha if "Depth" not in picture else alpha * ((picture["Depth"] > 0) | (alpha < 1))
+
+
+def _find_hollow(hole: np.ndarray, own: np.ndarray, alpha: np.ndarray, ordinary: dict[str, np.ndarray],
+                 front: dict[str, np.ndarray] | None) -> np.ndarray:
+    """Where holes are what covers most of a pixel, (H, W, 1) bool or one for all. hole, own: how much they and assets
+    beside them do."""
+    if not hole.any():
+        return np.zeros(1, bool)
+    before = 0 if front is None else _cover(front)
+    behind = (1 - alpha) * np.maximum(_cover(ordinary) - before, 0)
+    return hole > np.maximum(own, np.maximum(before, behind))
 
 
 def _choose(name: str, assets: dict[str, np.ndarray], ordinary: dict[str, np.ndarray],

@@ -137,7 +137,7 @@ def _place(instance: SkinnedInstance, around: Told, channels: int, settings: Set
         known = passes.pack(depth, radiance, {
             "Base Color": surfels.base_color, "Normal": normal,
             "Roughness": surfels.roughness, "Metallic": surfels.metallic, "Shadow": shaded.visibility * open_sky,
-            "Confidence": trusted, "Emission": gain * surfels.glow, **parts}, settings.passes)
+            "Confidence": trusted, "Emission": gain * surfels.glow, **parts}, settings.passes, instance.look.is_hole)
         if known.shape[1] == channels:
             return known
         features = np.zeros((len(surfels), channels), np.float32)

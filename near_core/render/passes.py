@@ -36,12 +36,13 @@ def count_features(wanted: tuple[str, ...]) -> int:
 
 
 def pack(depth: np.ndarray, radiance: np.ndarray, data: Mapping[str, np.ndarray],
-         wanted: tuple[str, ...]) -> np.ndarray:
-    """Features (K, C) float32 of surfels. depth: (K,). radiance: (K, 3). data: of the wanted DATA, (K, n) or (K,)."""
+         wanted: tuple[str, ...], hole: bool = False) -> np.ndarray:
+    """Features (K, C) float32 of surfels. depth: (K,). radiance: (K, 3). data: of the wanted DATA, (K, n) or (K,).
+    hole: whether they show nothing of themselves."""
     made = np.empty((len(depth), count_features(wanted)), np.float32)
     made[:, SHOWN], made[:, DEPTH], made[:, RADIANCE] = 1, depth, radiance
     for name, columns in data_columns(wanted).items():
-        made[:, columns] = data[name].reshape(len(made), -1)
+        made[:, columns] = 0 if hole else data[name].reshape(len(made), -1)
     return made
 
 

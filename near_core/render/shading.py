@@ -141,7 +141,7 @@ def shade(portion: Portion, settings: Settings, rays: int, radiance: Radiance) -
     features = passes.pack(portion.depth, sum_, {
         "Base Color": surfels.base_color, "Normal": portion.normal, "Roughness": surfels.roughness,
         "Metallic": surfels.metallic, "Shadow": shaded.visibility * open_sky, "Confidence": surfels.confidence,
-        "Emission": gain * surfels.glow, **parts}, settings.passes)
+        "Emission": gain * surfels.glow, **parts}, settings.passes, item.look.is_hole)
     # what is diffuse is in proportion to it; so are a metal's reflections, nearly
     colored = sent[:, Term.SKY] + sent[:, Term.BOUNCED] + surfels.metallic[:, None] * sent[:, Term.SPECULAR]
     return features, light_parts.grow(colored, parts, surfels, settings.passes)

@@ -7,10 +7,11 @@ from .camera import Camera
 from .environment import Environment
 from .exposure import Lens, Shutter
 from .lamp import Lamp, measure_pattern
-from .look import PLAIN, AssetLook
+from .look import DARK, PLAIN, AssetLook
 from .occluders import Occluders
 from .probe import Probe
 from .settings import CHANNELS, INSTANCES, KINDS, LIGHT, PARTS, PASSES, SPLIT_LIGHT, Instance, Settings
 
-__all__ = ["CHANNELS", "INSTANCES", "KINDS", "LIGHT", "PARTS", "PASSES", "PLAIN", "SPLIT_LIGHT", "AssetLook", "Camera",
-           "Environment", "Instance", "Lamp", "Lens", "Occluders", "Probe", "Settings", "Shutter", "measure_pattern"]
+__all__ = ["CHANNELS", "DARK", "INSTANCES", "KINDS", "LIGHT", "PARTS", "PASSES", "PLAIN", "SPLIT_LIGHT", "AssetLook",
+           "Camera", "Environment", "Instance", "Lamp", "Lens", "Occluders", "Probe", "Settings", "Shutter",
+           "measure_pattern"]

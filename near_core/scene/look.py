@@ -11,6 +11,7 @@ import numpy as np
 from ..asset import Surfels
 from ..image import luminance
 
+DARK = -64.0  # stops of exposure by which nothing is left
 
 @dataclass(frozen=True)
 class AssetLook:
@@ -35,6 +36,11 @@ class AssetLook:
     def gain(self) -> float:
         """What exposure multiplies radiance with."""
         return 2.0 ** self.exposure
+
+    @property
+    def is_hole(self) -> bool:
+        """Whether an instance that wears it hides what is behind and shows nothing of itself: its data are 0."""
+        return self.exposure <= DARK
 
     @cached_property
     def material(self) -> AssetLook:
