@@ -23,7 +23,7 @@ def make_mesh(asset: NeuralAsset, surfels: Surfels, side: int = 2048) -> Mesh:
     """A mesh in the asset's frame: the skin of an asset from a mesh, with its own maps; else the proxy's quads, each
     with a place of its own on maps of side x side texels, where what surfels and texels or the skin's corners say is
     blended. surfels: the asset's."""
-    if asset.skin is not None and asset.camera is None:
+    if asset.skin is not None and (asset.camera is None or asset.skin.color is None):
         return convert_skin(asset.skin)
     return _unwrap(asset, surfels, side)  # the skin that photos were painted onto has no maps
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from near_core import asset
 from near_core.asset import Skin, SkinMaterial
@@ -195,6 +196,15 @@ def _skin() -> Skin:
                 (SkinMaterial((1, 1, 1, 1), .5, 0, 1, ("repeat", "mirror"), (-1,) * 4, (9, 4, 0)),), ())
 
 
+def _painted() -> Skin:
+    """One as photos paint: colours at its corners, and where these are on ramps."""
+    picture, plain = io.BytesIO(), _skin()
+    Image.fromarray(np.repeat(np.arange(0, 256, 64, dtype=np.uint8)[None, :, None], 3, 2)).save(picture, "WEBP")
+    colors = np.random.default_rng(0).random((len(plain.vertices), 4), np.float32)
+    return replace(plain, color=colors, pictures=(picture.getvalue(),), materials=(
+        SkinMaterial((1, 1, 1, 1), 1, 1, 1, ("clamp", "clamp"), (-1, 0, 0, -1)),))
+
+
 def list_things() -> tuple[Sender, dict[str, Any]]:
     """What a picture needs, as it is kept, and the fields of a request that names all of it."""
     rng = np.random.default_rng(0)
@@ -205,7 +215,8 @@ def list_things() -> tuple[Sender, dict[str, Any]]:
     probe = Probe(rng.random((8, 16, 4), np.float32), rng.uniform(1, 9, (8, 16)).astype(np.float32), np.zeros(3),
                   rng.random((8, 16), np.float32), rng.random((8, 16, 3), np.float32))
     plain = some_asset()
-    glowing = replace(plain, surfels=replace(plain.surfels, emission=plain.surfels.base_color * np.float32([9, 0, 1])))
+    glowing = replace(plain, skin=_painted(), camera=camera.to_json(view), surfels=replace(
+        plain.surfels, emission=plain.surfels.base_color * np.float32([9, 0, 1])))
     kept = ({"kind": "asset", "hash": "a", "data": np.frombuffer(asset.to_bytes(some_asset()), np.uint8), "name": "A"},
             {"kind": "asset", "hash": "s", "name": "S",
              "data": np.frombuffer(asset.to_bytes(some_asset(skin=_skin())), np.uint8)},
@@ -252,7 +263,9 @@ def make_bakes() -> list[bytes]:
     kept, fields = list_things()
     one = {name: fields[name] for name in ("id", "environment", "backdrop", "lamps", "occluders")} | {
         "op": "bake", "side": 16, "extent": 1.0, "instances": fields["instances"][:1]}
-    return [pack((*kept, {**one, "kind": kind})) for kind in ("mesh", "splats", "asset")]
+    painted = {**one, "instances": fields["instances"][2:]}
+    return [pack((*kept, {**each, "kind": kind})) for each, kind in (
+        (one, "mesh"), (one, "splats"), (one, "asset"), (painted, "mesh"))]
 
 
 def make_meshes() -> list[bytes]:
