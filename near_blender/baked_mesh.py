@@ -187,6 +187,6 @@ def export_glb(ob: bpy.types.Object, path: Path) -> None:
     except (OSError, RuntimeError) as error:
         said = re.findall(r"^\w*Error: (.+)$", str(error), re.MULTILINE)  # behind a traceback of the exporter's
         raise errors.NearError("{file} could not be written ({reason}).",
-                               "Free space in the folder for temporary files, or name another in TMPDIR.",
+                               "Free space for temporary files, or choose another folder in Preferences > File Paths.",
                                file=path.name, reason=said[-1] if said else error) from error
     files.write(path, data)

@@ -22,7 +22,7 @@ from . import cycles_loss, cycles_skins, log, looks, scene_properties, scratch, 
 from ._core import errors
 from .cycles_process import SceneState
 
-_ADVICE = "Free space in the folder for temporary files, or name another in TMPDIR."
+_ADVICE = "Free space for temporary files, or choose another folder in Preferences > File Paths."
 _MAIN_THREAD_WITHIN = 2.0  # seconds until the main thread is taken for busy
 
 _numbers = itertools.count(1)

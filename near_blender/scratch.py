@@ -17,6 +17,12 @@ LONGEST = 980  # bytes of a folder's path: with a name Blender takes 1023
 KEPT = 24 * 3600  # seconds; a process that seems to be gone may live in another container
 
 
+def find_folder() -> str:
+    """Where they go: what Blender's preferences name, else the system's."""
+    chosen: str = bpy.context.preferences.filepaths.temporary_directory
+    return chosen if os.path.isdir(chosen) else tempfile.gettempdir()
+
+
 def prefix() -> str:
     """How the names of this process's folders begin."""
     return f"near-{os.getpid()}-"
@@ -44,7 +50,7 @@ def write(block: Any, kind: str) -> tuple[str, tempfile.TemporaryDirectory]:
 
 def make_folder(kind: str) -> tempfile.TemporaryDirectory:
     """A folder for files that Blender writes. Raises OSError where there is no room."""
-    folder = tempfile.TemporaryDirectory(prefix=f"{prefix()}{kind}-", ignore_cleanup_errors=True)
+    folder = tempfile.TemporaryDirectory(prefix=f"{prefix()}{kind}-", dir=find_folder(), ignore_cleanup_errors=True)
     if len(os.fsencode(folder.name)) > LONGEST:
         folder.cleanup()
         raise OSError("the path of the folder is too long for Blender")  # it would write to the beginning of it
@@ -55,7 +61,7 @@ def clear() -> None:
     """Removes yesterday's folders of processes that are gone: one that was killed could not do so itself."""
     if os.name == "nt":  # os.kill would end the process there
         return
-    for path in Path(tempfile.gettempdir()).glob("near-*-*"):
+    for path in Path(find_folder()).glob("near-*-*"):
         owner = re.match(r"near-(\d+)-", path.name)
         with suppress(OSError):
             if owner and time.time() - path.stat().st_mtime > KEPT and not _is_running(int(owner[1])):

@@ -17,7 +17,7 @@ from ._core import errors
 
 SIDES = {"draft": 512, "standard": 1024, "closeup": 2048}  # texels of the maps by how much an asset keeps
 BAKED, READ = 0.6, 0.2  # shares of the time, where something is baked and where not
-_ADVICE = "Free space in the folder for temporary files, or name another in TMPDIR."
+_ADVICE = "Free space for temporary files, or choose another folder in Preferences > File Paths."
 
 
 def start(ob: bpy.types.Object, frame: bpy.types.Scene, make: Callable[[geometry.ObjectSurface],

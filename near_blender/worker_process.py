@@ -194,7 +194,7 @@ class WorkerProcess:
             folder = None
             try:
                 scratch.clear()
-                folder = Path(tempfile.mkdtemp(prefix=scratch.prefix()))
+                folder = Path(tempfile.mkdtemp(prefix=scratch.prefix(), dir=scratch.find_folder()))
                 code = self._run(folder)
             except (OSError, RuntimeError, MemoryError, errors.NearError) as error:  # no room, threads or memory
                 log.add(f"{self.called} could not be started ({error}).")
@@ -211,7 +211,8 @@ class WorkerProcess:
         (folder / "answers").touch()
         process: Any = subprocess.Popen(
             self._command(folder), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            cwd=folder.parent, env=os.environ | QUIET | ({} if self._yields else DRAWING),
+            cwd=folder.parent,
+            env=os.environ | QUIET | {"TMPDIR": str(folder.parent)} | ({} if self._yields else DRAWING),
             creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0)
             | (getattr(subprocess, "BELOW_NORMAL_PRIORITY_CLASS", 0) if self._yields else 0))
         if self._yields and hasattr(os, "setpriority"):

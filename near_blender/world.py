@@ -385,7 +385,7 @@ class WorldBake(LightReading):
         self._job.cancel()
 
 
-_NO_ROOM = "Free space in the folder for temporary files, or name another in TMPDIR."
+_NO_ROOM = "Free space for temporary files, or choose another folder in Preferences > File Paths."
 _ADVICE = "See the log in Check Setup, or connect an Environment Texture straight to the Background."
 
 

@@ -3,6 +3,7 @@ own file; each says how near it comes to the picture."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -154,7 +155,7 @@ class NEAR_OT_bake_mesh(_Baking, bpy.types.Operator):
             if source.name in context.view_layer.objects:
                 source.hide_set(True)
         if self.filepath:
-            baked_mesh.export_glb(ob, Path(bpy.path.ensure_ext(bpy.path.abspath(self.filepath), ".glb")))
+            baked_mesh.export_glb(ob, name_file(self.filepath, ".glb"))
         self.tell(errors.Message("{name}, {count:,} faces", name=ob.name, count=len(ob.data.polygons)), answer["psnr"])
         return {"FINISHED"}
 
@@ -176,10 +177,13 @@ class NEAR_OT_bake_splats(_Baking, bpy.types.Operator):
         return {"RUNNING_MODAL"}
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        return self.start(context, "splats")
+        with report_errors(self):
+            name_file(self.filepath, ".ply")  # before it is computed
+            return self.start(context, "splats")
+        return {"CANCELLED"}
 
     def finish(self, context: bpy.types.Context, answer: dict[str, Any]) -> set[str]:
-        path = Path(bpy.path.ensure_ext(bpy.path.abspath(self.filepath), ".ply"))
+        path = name_file(self.filepath, ".ply")
         files.write(path, answer["ply"].tobytes())
         self.tell(errors.Message("Saved {file}, {size:.1f} MB", file=path.name, size=path.stat().st_size / 1e6),
                   answer["psnr"])
@@ -205,7 +209,7 @@ class NEAR_OT_export_asset(_Baking, bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         with report_errors(self):
             ob: Any = context.object
-            path = Path(bpy.path.ensure_ext(bpy.path.abspath(self.filepath), ".near"))
+            path = name_file(self.filepath, ".near")
             assets.save(payload.decode_asset(ob), path)
             self._wrote = errors.Message("Saved {file}, {size:.1f} MB", file=path.name, size=path.stat().st_size / 1e6)
             shown = following.follow(ob.evaluated_get(context.evaluated_depsgraph_get()))
@@ -221,6 +225,16 @@ class NEAR_OT_export_asset(_Baking, bpy.types.Operator):
     def finish(self, context: bpy.types.Context, answer: dict[str, Any]) -> set[str]:
         self.tell(errors.Message("{wrote}, without its look", wrote=self._wrote), answer["psnr"])
         return {"FINISHED"}
+
+
+def name_file(path: str, kind: str) -> Path:
+    """The file to write that an operator was told, with its ending. Raises NearError where it was told none."""
+    if path.startswith("//") and not bpy.data.filepath:
+        raise errors.NearError("This file has no folder yet.", "Save it, or choose a folder.")
+    file = bpy.path.abspath(path)
+    if not os.path.basename(file):
+        raise errors.NearError("No file is named to write to.", "Give a file.")
+    return Path(bpy.path.ensure_ext(file, kind))
 
 
 def ask(context: bpy.types.Context, ob: Any, kind: str, side: int = 2048

@@ -103,7 +103,7 @@ def _copy(image: Any, key: str) -> Path:
             image_files.save_copy(image, str(path))
     except OSError as error:
         raise errors.NearError("{file} could not be written ({reason}).",
-                               "Free space in the folder for temporary files, or name another in TMPDIR.",
+                               "Free space for temporary files, or choose another folder in Preferences > File Paths.",
                                file=path.name, reason=error) from error
     except RuntimeError as error:
         raise errors.NearError("The image {name} has no picture to read.", "Choose another one.",

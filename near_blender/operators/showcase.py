@@ -246,14 +246,16 @@ def name_files(names: list[str]) -> list[str]:
 def _left_as_it_was(scene: Any) -> Iterator[None]:
     """Gives the scene its camera, World and file back."""
     render, settings = scene.render, scene.render.image_settings
-    kept = scene.camera, scene.world, render.filepath, settings.file_format, settings.color_mode
-    media = getattr(settings, "media_type", None)
+    kept = scene.camera, scene.world, render.filepath, settings.file_format, settings.color_mode, settings.color_depth
+    media, views = getattr(settings, "media_type", None), render.use_multiview
     try:
         yield
     finally:
         if media is not None:
             settings.media_type = media
-        scene.camera, scene.world, render.filepath, settings.file_format, settings.color_mode = kept
+        (scene.camera, scene.world, render.filepath, settings.file_format, settings.color_mode,
+         settings.color_depth) = kept
+        render.use_multiview = views
 
 
 @contextlib.contextmanager
@@ -284,6 +286,7 @@ def _draw_still(scene: Any, path: Path, waits: bool = True) -> None:
     if hasattr(settings, "media_type"):
         settings.media_type = "IMAGE"
     settings.file_format, settings.color_mode, scene.render.filepath = "PNG", "RGBA", str(path)
+    scene.render.use_multiview = False  # whose pictures go to two files, of other names
     path.unlink(missing_ok=True)
     view: Any = bpy.context.preferences.view
     display = view.render_display_type

@@ -169,8 +169,8 @@ class ArrayFile:
             self._allocate(size)
         except OSError as error:
             raise NearError("The folder for temporary files, {folder}, has no room for {size:.0f} MB ({reason}).",
-                            "Free space there, or name another folder in TMPDIR.", folder=self._folder, size=size / 1e6,
-                            reason=error.strerror) from error
+                            "Free space there, or choose another folder in Preferences > File Paths.",
+                            folder=self._folder, size=size / 1e6, reason=error.strerror) from error
         self._map = mmap.mmap(self._file.fileno(), size)
         self._size = size
 

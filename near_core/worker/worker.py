@@ -147,7 +147,7 @@ def _explain(error: Exception) -> NearError:
         return error
     if isinstance(error, OSError) and error.errno in _NO_ROOM:
         return NearError("There is no room on the disk ({reason}).",
-                         "Free space in the folder for temporary files, or name another in TMPDIR.",
+                         "Free space for temporary files, or choose another folder in Preferences > File Paths.",
                          reason=error.strerror)
     traceback.print_exc()
     return NearError("NeAR failed ({kind}: {reason}).",

@@ -136,7 +136,7 @@ def test_a_full_disk_is_said(home, make, truths, kind):
     try:
         pid = pid_of(worker)
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (MEGABYTE, resource.RLIM_INFINITY))
-        with pytest.raises(errors.NearError, match="no room for.*TMPDIR"):
+        with pytest.raises(errors.NearError, match="no room for.*File Paths"):
             ask(worker).result()
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
         assert np.array_equal(take(ask(worker).result()), truth) and pid_of(worker) == pid

@@ -8,10 +8,11 @@ import threading
 import time
 from pathlib import Path
 
+import bpy
 import pytest
 from asking import SKY, halt, is_gone, pid_of, submit
 
-from near_blender import log, worker_process
+from near_blender import log, scratch, worker_process
 from near_core import DRAWING, errors
 from tests.machine import slowness
 
@@ -222,3 +223,18 @@ def test_newer_viewport_request_replaces_the_older(worker, ball):
     for job in jobs[:-1]:
         with pytest.raises(errors.Cancelled):
             job.result()
+
+
+def test_temporary_files_go_where_the_preferences_say(tmp_path):
+    paths = bpy.context.preferences.filepaths
+    paths.temporary_directory = str(tmp_path)
+    worker = worker_process.WorkerProcess()
+    try:
+        worker.check(60)
+        assert [path.name.startswith(scratch.prefix()) for path in tmp_path.glob("near-*")] == [True]
+        with scratch.make_folder("tiles") as folder:
+            assert Path(folder).parent == tmp_path
+    finally:
+        worker.stop()
+        paths.temporary_directory = ""
+    assert not list(tmp_path.glob("near-*")) and scratch.find_folder() == tempfile.gettempdir()

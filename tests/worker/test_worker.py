@@ -256,7 +256,7 @@ def test_whatever_runs_out_of_memory_is_told_as_that(capsys):
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EFBIG])
 def test_a_full_disk_is_told_as_that(number):
     told = worker._explain(OSError(number, os.strerror(number)))
-    assert f"no room on the disk ({os.strerror(number)})" in str(told) and "TMPDIR" in told.fix
+    assert f"no room on the disk ({os.strerror(number)})" in str(told) and "File Paths" in told.fix
 
 
 def is_running(pid: int) -> bool:

@@ -85,6 +85,17 @@ def test_what_has_no_skin_gets_maps(ball, tmp_path):
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "baked.blend"))
 
 
+@pytest.mark.parametrize("operator", [bpy.ops.near.export_asset, bpy.ops.near.bake_splats])
+@pytest.mark.parametrize("path, words", [("", "No file is named"), ("//ball", "no folder yet"), ("/tmp/", "No file")])
+def test_nothing_is_written_where_no_file_is_named(ball, tmp_path, monkeypatch, operator, path, words):
+    stage.make_stage()
+    bpy.context.view_layer.objects.active = stage.add_asset(ball, "Ball")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RuntimeError, match=words):
+        operator(filepath=path)
+    assert not list(tmp_path.iterdir())
+
+
 def test_splats_and_what_cannot_be_baked(ball, tmp_path):
     ob = stand(ball)
     assert bpy.ops.near.bake_splats(filepath=str(tmp_path / "ball")) == {"FINISHED"}
@@ -149,6 +160,6 @@ def test_what_blenders_exporter_cannot_do_is_said_in_a_sentence(tmp_path, monkey
     folder = scratch.make_folder("glb")
     (Path(folder.name) / "baked.glb").mkdir()
     monkeypatch.setattr(scratch, "make_folder", lambda kind: folder)
-    with pytest.raises(errors.NearError, match="could not be written.*Is a directory.*TMPDIR") as caught:
+    with pytest.raises(errors.NearError, match="could not be written.*Is a directory.*File Paths") as caught:
         baked_mesh.export_glb(bpy.context.object, tmp_path / "a.glb")
     assert is_said_well(caught.value) and "Traceback" not in str(caught.value) and not list(tmp_path.iterdir())

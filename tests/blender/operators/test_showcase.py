@@ -40,6 +40,15 @@ def test_a_turntable_goes_around(scene, tmp_path):
     assert not bpy.app.build_options.codec_ffmpeg or movie.stat().st_size > 1000
 
 
+def test_an_artists_format_and_stereo_stay(scene, tmp_path):
+    stage.set_format(scene, "OPEN_EXR", "32")
+    scene.render.use_multiview = True
+    bpy.ops.near.render_turntable(directory=str(tmp_path), frames=2, movie=False)
+    settings = scene.render.image_settings
+    assert (settings.file_format, settings.color_depth, scene.render.use_multiview) == ("OPEN_EXR", "32", True)
+    assert (tmp_path / "turntable_0001.png").is_file()
+
+
 def test_a_sweep_has_every_world_and_camera(scene, tmp_path):
     dark = bpy.data.worlds.new("Dark")
     dark.use_nodes = True
