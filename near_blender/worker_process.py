@@ -211,8 +211,7 @@ class WorkerProcess:
         (folder / "answers").touch()
         process: Any = subprocess.Popen(
             self._command(folder), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            cwd=folder.parent,
-            env=os.environ | QUIET | {"TMPDIR": str(folder.parent)} | ({} if self._yields else DRAWING),
+            cwd=folder.parent, env=self._name_environment(folder),
             creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0)
             | (getattr(subprocess, "BELOW_NORMAL_PRIORITY_CLASS", 0) if self._yields else 0))
         if self._yields and hasattr(os, "setpriority"):
@@ -251,6 +250,10 @@ class WorkerProcess:
     def _command(self, folder: Path) -> list[str]:
         """What to run; folder holds the array files."""
         return make_command("near_core.worker", str(folder), str(os.getpid()), python=self.backend.python)
+
+    def _name_environment(self, folder: Path) -> dict[str, str]:
+        """Of the process, whose own temporary files go beside folder."""
+        return os.environ | QUIET | {"TMPDIR": str(folder.parent)} | ({} if self._yields else DRAWING)
 
     def _is_worth_keeping(self, line: str) -> bool:
         """Whether a line that it printed goes to the log."""
