@@ -83,6 +83,13 @@ def follow(ob: Any) -> Following:
     return Following(copies, problem) if copies else as_edited(problem)
 
 
+def find_strangers(ob: Any) -> str:
+    """What the modifiers of the evaluated object ob, which is no asset's, bring of assets."""
+    if proxy.MARK in ob.data.attributes and proxy.MARK not in getattr(ob.original.data, "attributes", ()):
+        return errors.Message("assets that Geometry Nodes realize are drawn as their proxies; leave them instances")
+    return ""
+
+
 def _find_payload(own: Any, number: int) -> Any:
     """The payload whose proxies are marked with a number; own, or another one in this file."""
     if number in (proxy.ANY, proxy.mark(payload.find_hash(own) or "")):

@@ -133,9 +133,15 @@ def collect_assets(depsgraph: bpy.types.Depsgraph, space: bpy.types.SpaceView3D 
     """
     assets, layer = VisibleAssets(), depsgraph.view_layer_eval
     shown: dict[tuple, following.Following] = {}
+    plain = set[int]()  # meshes of others that were looked at
     for instance in depsgraph.object_instances:
         ob: Any = instance.object
-        if not (instance.show_self and ob.type == "MESH" and is_asset(ob)):
+        if not (instance.show_self and ob.type == "MESH"):
+            continue
+        if not is_asset(ob):
+            if ob.modifiers and ob.data.as_pointer() not in plain:
+                plain.add(ob.data.as_pointer())
+                assets.tell(ob.original.name, following.find_strangers(ob))
             continue
         seen = ob.visible_camera or ob.original.near.is_composited
         held = ob.holdout_get(view_layer=layer)

@@ -132,3 +132,30 @@ def test_a_crowd_has_its_problem_once(ball):
         scene.collection.objects.link(place)
     found = sync.collect_assets(bpy.context.evaluated_depsgraph_get())
     assert len(found.instances) == 3 and len(found.problems) == 1
+
+
+def scatter(target, source, realizes: bool) -> None:
+    """An object's points each get an instance of another, by Geometry Nodes."""
+    tree = bpy.data.node_groups.new("Scatter", "GeometryNodeTree")
+    for way in ("INPUT", "OUTPUT"):
+        tree.interface.new_socket("Geometry", in_out=way, socket_type="NodeSocketGeometry")
+    start, info, points, realized, end = (tree.nodes.new(kind) for kind in (
+        "NodeGroupInput", "GeometryNodeObjectInfo", "GeometryNodeInstanceOnPoints", "GeometryNodeRealizeInstances",
+        "NodeGroupOutput"))
+    info.inputs["Object"].default_value, info.inputs["As Instance"].default_value = source, True
+    tree.links.new(start.outputs[0], points.inputs["Points"])
+    tree.links.new(info.outputs["Geometry"], points.inputs["Instance"])
+    tree.links.new(points.outputs[0], realized.inputs[0])
+    tree.links.new((realized if realizes else points).outputs[0], end.inputs[0])
+    target.modifiers.new("Scatter", "NODES").node_group = tree
+
+
+@pytest.mark.parametrize("realizes", [False, True])
+def test_assets_that_another_object_realizes_are_told(ball, realizes):
+    stage.make_stage()
+    asset = stage.add_asset(ball)
+    bpy.ops.mesh.primitive_plane_add(size=4)
+    scatter(bpy.context.object, asset, realizes)
+    found = sync.collect_assets(bpy.context.evaluated_depsgraph_get())
+    assert len(found.instances) == (1 if realizes else 5) and len(found.problems) == realizes
+    assert not realizes or "Plane" in found.problems[0] and "proxies" in found.problems[0]
