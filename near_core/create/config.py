@@ -52,10 +52,14 @@ class ReconstructionConfig:
     depth_jump: float = 0.06  # sides of the crop; where depth jumps further between pixels, the surface is torn there
     jump_share: float = 1.5  # times as steep as around it a jump is; what is not is a slope that is seen obliquely
     jump_radius: int = 3  # pixels of 128, twice; what is around
+    side_smoothing: int = 0  # times that a field is smoothed where it is thick and hidden, after the outline: "sides"
+    guessed_side_smoothing: int = 5  # the same where the camera is a guess
+    side_reach: int = 4  # cells of 128^3 beyond the outline that take part in that
     seam_radius: int = 2  # pixels of 128 around a jump in which a photo does not tell where the surface is
     seam_smoothing: tuple[float, ...] = (1.0, -1.05) * 9  # further steps of the field's smoothing there
     whole_alpha: float = 0.8  # of the networks' picture; a pixel of more shows the object alone
     rim_fade: float = 0.2  # of alpha below that, over which a pixel's material becomes that of the inside
+    least_inside: float = 0.25  # of a pixel's weight; what has less of the object is told by what is beside it
     rim_radius: int = 2  # pixels of 128, twice; how far away that inside is
     front_slack: float = 3.0  # cells of 128^3 behind a photo's front that still count as seen
     hidden_blend_radius: int = 10  # pixels of 128, twice; from how far what is hidden takes its material: "each step"
@@ -321,6 +325,17 @@ class DelightingConfig:
     darkest_light: float = 0.15  # of the mean light; no direction is darker
     fit_rounds: int = 4  # in which what does not fit counts less and less
     minimum_pixels: int = 64  # opaque ones; with fewer there is nothing to fit
+
+
+@dataclass(frozen=True)
+class FringeConfig:
+    """How the background's colour is taken out of an object's outline: "fringe"."""
+
+    reach: float = 0.016  # of the crop's side; so far inside the outline there may be some of it
+    surely_object: float = 0.95  # alpha up to which a pixel shows the outline
+    surely_behind: float = 0.05  # alpha below which it shows the background alone
+    doubt: float = 4.0  # how much the spread of either's colours counts against how far apart they are
+    least_contrast: float = 0.05  # linear; of what is nearer than that to its background nothing is told
 
 
 @dataclass(frozen=True)

@@ -225,7 +225,8 @@ def _doubt_camera(config: ReconstructionConfig) -> ReconstructionConfig:
     return replace(config, stacks=True, front_blur_radius=config.guessed_blur_radius,
                    turned_error=config.guessed_turned_error, thin_width=config.guessed_thin_width,
                    layers_slope=config.guessed_layers_slope, slender_outline=config.guessed_slender_outline,
-                   hidden_weight=config.guessed_hidden_weight, hang_fade=config.guessed_hang_fade)
+                   hidden_weight=config.guessed_hidden_weight, hang_fade=config.guessed_hang_fade,
+                   side_smoothing=config.guessed_side_smoothing)
 
 
 def _place_camera(model: NearMini, photo: Photo, shot: Shot, config: ReconstructionConfig) -> Camera:

@@ -18,6 +18,7 @@ from ..scene import Camera
 from ..scene.camera import orbit, pinhole
 from .background import remove_background
 from .config import MattingConfig
+from .fringe import clear_fringe
 
 SIZE = 256  # pixels of the crop
 FINE = 512  # pixels of the crop that skins are painted by
@@ -112,31 +113,31 @@ def prepare(source: str | Path | np.ndarray, mask: str | Path | np.ndarray | Non
     matte, a network; else background.remove_background. hinted: matte follows an artist, who corrects the photo's own
     alpha, too, but no mask. Raises NearError where no object is found.
     """
-    encoded, alpha, is_found = cut_out(source, mask, matte, progress, config, hinted)
+    encoded, alpha, is_found, is_opaque = cut_out(source, mask, matte, progress, config, hinted)
     progress("Cropping", 0.8)
     box = _find_box(alpha, config.solid_alpha)
     side = max(config.photo_margin * max(box[2] - box[0], box[3] - box[1]), 2.0)
     crop = ((box[0] + box[2] - side) / 2, (box[1] + box[3] - side) / 2, side)
-    rgb, cut = _resample(encoded, alpha, *crop, SIZE)
+    rgb, cut = _resample(encoded, alpha, *crop, SIZE, is_opaque)
     if not (cut > 0.5).any():
         raise NearError("The photo shows no object: its mask is faint everywhere.",
                         "Choose another photo or paint a mask.")
     progress("Cropping", 1.0)
-    fine = _encode(*_resample(encoded, alpha, *crop, FINE)) if side > FINE_FROM * SIZE else None
+    fine = _encode(*_resample(encoded, alpha, *crop, FINE, is_opaque)) if side > FINE_FROM * SIZE else None
     return Photo(rgb, cut, crop, (alpha.shape[1], alpha.shape[0]), box, is_found, fine)
 
 
 def cut_out(source: str | Path | np.ndarray, mask: str | Path | np.ndarray | None = None, matte: Matte | None = None,
             progress: Progress = silent, config: MattingConfig = MattingConfig(), hinted: bool = False
-            ) -> tuple[np.ndarray, np.ndarray, bool]:
-    """What is object in a photo, arguments as in prepare: (H, W, 3) float32 sRGB and (H, W) float32 alpha 0..1, and
-    whether that had to be found."""
+            ) -> tuple[np.ndarray, np.ndarray, bool, bool]:
+    """What is object in a photo, arguments as in prepare: (H, W, 3) float32 sRGB and (H, W) float32 alpha 0..1; whether
+    that had to be found, and whether the photo shows what is behind it, too."""
     progress("Reading the photo", 0.0)
     encoded, alpha = _read(source, config)
     progress("Finding the object", 0.4)
     if hinted and mask is not None:
         raise NearError("The photo's mask already says what is object.", "Leave out the hints or the mask.")
-    is_found = mask is None and alpha is None
+    is_opaque = alpha is None
     if mask is not None:
         alpha = _read_mask(mask, encoded.shape[:2], config)
     elif alpha is None:
@@ -145,7 +146,7 @@ def cut_out(source: str | Path | np.ndarray, mask: str | Path | np.ndarray | Non
         alpha = _resize(matte(_shrink(np.dstack([encoded, alpha]), config.longest_side)), alpha.shape)
     if not (alpha > 1 / 255).any():
         raise NearError("The photo shows no object: its mask is empty.", "Choose another photo or paint a mask.")
-    return encoded, alpha, is_found
+    return encoded, alpha, mask is None and is_opaque, is_opaque
 
 
 def read_unmasked(source: str | Path | np.ndarray, config: MattingConfig = MattingConfig()) -> np.ndarray:
@@ -220,25 +221,33 @@ def _find_box(alpha: np.ndarray, solid_alpha: float) -> tuple[float, float, floa
     return float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1)
 
 
-def _resample(encoded: np.ndarray, alpha: np.ndarray, x: float, y: float, side: float, size: int
+def _resample(encoded: np.ndarray, alpha: np.ndarray, x: float, y: float, side: float, size: int, is_opaque: bool
               ) -> tuple[np.ndarray, np.ndarray]:
-    """The square window as (size, size, 3) linear, not premultiplied, and (size, size) alpha; 0 outside the picture."""
+    """The square window as (size, size, 3) linear, not premultiplied, and (size, size) alpha; 0 outside the picture.
+    is_opaque: what is behind the object is seen, too, and is taken out of the colours along its outline."""
     left, top = math.floor(x), math.floor(y)
     right, bottom = math.ceil(x + side), math.ceil(y + side)
     height, width = alpha.shape
     inside = slice(max(top, 0), min(bottom, height)), slice(max(left, 0), min(right, width))
-    window = np.concatenate([encoded[inside], alpha[inside][..., None]], -1)
+    window = np.dstack([encoded[inside], alpha[inside], np.ones_like(alpha[inside])])
     window = np.pad(window, ((max(-top, 0), max(bottom - height, 0)), (max(-left, 0), max(right - width, 0)), (0, 0)))
     # a coarse average before decoding: neighbours differ little, and a 12-megapixel photo would take a second
     step = max(1, int(side / (4 * size)))
     if step > 1:
         rows, columns = window.shape[0] // step * step, window.shape[1] // step * step
-        window = window[:rows, :columns].reshape(rows // step, step, columns // step, step, 4).mean((1, 3))
-    window[..., :3] = image.srgb_decode(window[..., :3]) * window[..., 3:]
+        window = window[:rows, :columns].reshape(rows // step, step, columns // step, step, -1).mean((1, 3))
+    plain = image.srgb_decode(window[..., :3])
+    window = np.concatenate([plain * window[..., 3:4], window[..., 3:], plain] if is_opaque else
+                            [plain * window[..., 3:4], window[..., 3:4]], -1)
     frame = tuple(value / step for value in (x - left, y - top, x - left + side, y - top + side))
     small = np.maximum(_resize(window, (size, size), frame), 0)
     alpha = np.clip(small[..., 3], 0, 1)
-    return np.where(alpha[..., None] > 1e-3, small[..., :3] / np.maximum(alpha[..., None], 1e-3), 0), alpha
+    color = small[..., :3] / np.maximum(alpha[..., None], 1e-3)
+    if is_opaque:
+        shown = small[..., 4]
+        color = np.where(alpha[..., None] > 0.05, color, small[..., 5:] / np.maximum(shown[..., None], 1e-3))
+        color = clear_fringe(color, alpha, shown > 0.5)
+    return np.where(alpha[..., None] > 1e-3, color, 0), alpha
 
 
 def _encode(rgb: np.ndarray, alpha: np.ndarray) -> np.ndarray:

@@ -72,6 +72,7 @@ def carve_solid(model: NearMini, view: PhotoView, progress: Progress = silent,
         deep = turn_outlines([view], np.minimum(deep, outline), config)
     else:
         deep = np.minimum(_cut_floor(deep, behind, view.camera, config), outline)
+        deep = round_sides(deep, behind, config)
     deep = drop_debris(deep, config.debris_share)
     if not (deep > 0).any():
         raise NearError("No shape was found in the photo.", "Use a photo in which the whole object is seen.")
@@ -106,6 +107,19 @@ def _smooth_hidden(deep: np.ndarray, behind: np.ndarray, seam: np.ndarray, fades
         deep = deep + step * np.maximum(share, seam) * (blur_binomial(deep) - deep)
     for step in config.seam_smoothing if seam.any() else ():
         deep = deep + step * seam * (blur_binomial(deep) - deep)
+    return deep
+
+
+def round_sides(deep: np.ndarray, behind: np.ndarray, config: ReconstructionConfig) -> np.ndarray:
+    """A field of 128^3 cells, smoothed where it is thick and no photo shows it, after the outline has cut it:
+    whose corners and frays would go on behind it as ridges. behind: as in _smooth_hidden."""
+    if not config.side_smoothing:
+        return deep
+    share = np.clip(behind / config.fade_cells, 0, 1)
+    share = np.where(behind == OUTSIDE, local_maximum(share, config.side_reach), share)  # both sides of it alike
+    share *= double(local_maximum(measure_thickness(deep, config.broad_radius), 2))
+    for _ in range(config.side_smoothing):
+        deep = deep + share * (blur_binomial(deep) - deep)
     return deep
 
 

@@ -17,6 +17,7 @@ from ..image.filters import (
     local_maximum,
     local_minimum,
     local_range,
+    neighbourhoods,
     spread_dominant,
 )
 from ..models.mini.layout import POSE, RESOLVED, SIZE, Layer, Picture, Pose
@@ -180,8 +181,12 @@ class LayerView:
         return levels[low, row] * (1 - share) + levels[low + 1, row] * share
 
     def inside(self, maps: np.ndarray, uv: np.ndarray) -> np.ndarray:
-        """Maps (C, SIZE, SIZE) at uv (P, 2), of the pixels alone that show the object; (P, C), 0 far from all."""
-        found = look_up(np.concatenate([maps * self.mask, self.mask[None].astype(np.float32)]), uv)
+        """Maps (C, SIZE, SIZE) at uv (P, 2), of the pixels alone that show the object, or of the nearest of them beside
+        it; (P, C), 0 far from all."""
+        known = np.concatenate([maps * self.mask, self.mask[None].astype(np.float32)])
+        found = look_up(known, uv)
+        beside = np.flatnonzero(found[:, -1] < self.config.least_inside)
+        found[beside] = look_up(_continue(known), uv[beside])
         return found[:, :-1] / np.maximum(found[:, -1:], 1e-3)
 
     def recentre(self, centre: np.ndarray, size: float) -> None:
@@ -226,6 +231,15 @@ class LayerView:
         sloping, weight = look_up(np.stack([np.where(even, self.front, 0), even]).astype(np.float32), uv).T
         front = np.where(weight > 0.5, sloping / np.maximum(weight, 1e-3), nearest)
         return np.where((np.abs(uv) < 1).all(1) & np.isfinite(front), (depth - front) / CELL, np.inf), uv
+
+
+def _continue(known: np.ndarray, pixels: int = 2) -> np.ndarray:
+    """Maps (C, S, S), the last of them where they are known, 0 or 1, that go on as they are for some pixels more."""
+    for _ in range(pixels):
+        around = np.stack([neighbourhoods(plane).sum(0) for plane in known])
+        known = np.where(known[-1] > 0, known, around / np.maximum(around[-1], 1))
+        known[-1] = known[-1] > 0
+    return known
 
 
 @dataclass(frozen=True, eq=False)

@@ -84,7 +84,7 @@ def _picture(shot: Shot, matte: Matte | None, progress: Progress) -> np.ndarray:
     if scale < 1 and (picture.shape[2] == 3 or picture[..., 3].min() == 255):
         size = [max(1, round(side * scale)) for side in picture.shape[1::-1]]
         picture = np.asarray(Image.fromarray(picture[..., :3]).resize(size, Image.Resampling.LANCZOS))
-    encoded, alpha, _ = cut_out(picture, shot.mask, matte, progress, hinted=shot.hints is not None)
+    encoded, alpha, *_ = cut_out(picture, shot.mask, matte, progress, hinted=shot.hints is not None)
     return np.round(np.dstack([encoded, alpha]) * 255).astype(np.uint8)
 
 

@@ -88,6 +88,23 @@ def test_what_is_hidden_does_not_hang_over_the_ground():
     assert not (made[foot & (z < -0.36)] > 0).any(), "where the photo shows it narrower, it is"
 
 
+def test_what_an_outline_frays_does_not_go_on_behind_it():
+    """A block with a frayed side and a thin plate beside it, both cut by an outline that is seen from the front."""
+    x, y, z = (compute_cell_centres(128) * 128).T.reshape(3, 128, 128, 128)
+    side = 20 + 2 * np.cos(2 * np.pi * z / 8)
+    outline = np.maximum(np.clip(np.minimum(side - x, x + 40), -1, 1), 1.2 - np.abs(x - 40)).astype(np.float32)
+    deep = np.clip(np.minimum(outline, 40 - np.maximum(np.abs(y), np.abs(z))), -4, 4).astype(np.float32)
+    behind = np.where(outline > -0.5, y + 40, shape.OUTSIDE).astype(np.float32)
+    made = shape.round_sides(deep, behind, ReconstructionConfig(side_smoothing=5))
+    reach = lambda field, at: (field[64:96, at, 40:88].clip(-1, 1) + 1).sum(0) / 2  # cells of x, for each z
+    assert np.ptp(reach(made, 80)) < 0.5 * np.ptp(reach(deep, 80))
+    assert reach(made, 80).mean() == pytest.approx(reach(deep, 80).mean(), abs=0.2)
+    seen = (behind <= 0) & (behind != shape.OUTSIDE)
+    np.testing.assert_array_equal(made[seen], deep[seen])
+    np.testing.assert_allclose(made[102:107, 80, 40:88], deep[102:107, 80, 40:88], atol=0.3)
+    assert (shape.round_sides(deep, behind, ReconstructionConfig()) == deep).all(), "where the camera is told"
+
+
 def test_nothing_is_filled_behind_legs():
     """A seat, and below it what two legs hide: 5 cells wide."""
     x, y, z = compute_cell_centres(128).reshape(128, 128, 128, 3).transpose(3, 0, 1, 2)

@@ -56,6 +56,17 @@ def test_a_rim_takes_the_material_of_the_inside():
     np.testing.assert_allclose(material[:, :, 90], 0.5, atol=1e-6)
 
 
+def test_beside_an_object_maps_go_on_as_they_are_there():
+    """A steep front: where it is not told, what lies a pixel beside the outline would be before it."""
+    view = view_of(cameras.orbit(0, 0, 3, 30, 128, 128), np.full((128, 128), -0.2, np.float32))
+    view.mask[:] = np.arange(128) < 64
+    front = np.broadcast_to(0.5 + np.arange(128, dtype=np.float32) / 128, (1, 128, 128))
+    beside = lambda pixels: np.array([[(63.5 + pixels) / 64 - 1, 0]], np.float32)
+    for pixels in (-0.5, 0.5, 0.9, 1.5, 1.9):
+        assert view.inside(front, beside(pixels))[0, 0] == pytest.approx(0.5 + 63.5 / 128, abs=0.02), pixels
+    assert view.inside(front, beside(5))[0, 0] == 0
+
+
 def test_a_guessed_camera_moves_until_the_object_is_in_the_middle():
     """A square before the origin and to the right of it, 0.4 wide and 0.2 deep, seen from the front."""
     camera = cameras.orbit(0, 0, 3, 30, 128, 128)
