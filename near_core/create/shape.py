@@ -71,8 +71,7 @@ def carve_solid(model: NearMini, view: PhotoView, progress: Progress = silent,
     if config.thickness in TURNED:
         deep = turn_outlines([view], np.minimum(deep, outline), config)
     else:
-        deep = np.minimum(_cut_floor(deep, behind, view.camera, config), outline)
-        deep = round_sides(deep, behind, config)
+        deep = round_sides(np.minimum(_cut_floor(deep, behind, view.camera, config), outline), behind, config)
     deep = drop_debris(deep, config.debris_share)
     if not (deep > 0).any():
         raise NearError("No shape was found in the photo.", "Use a photo in which the whole object is seen.")
