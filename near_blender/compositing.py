@@ -122,6 +122,7 @@ def _make_companion(scene: Any) -> Any:
     for layer in companion.view_layers:
         layer.use_pass_z, layer.use_pass_normal = True, False
         layer.near.turned_on_depth = False
+        passes.drop_light(layer)  # the nodes take none
     return companion
 
 

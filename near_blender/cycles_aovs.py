@@ -22,17 +22,17 @@ _SHADERS: dict[str, tuple[str, str | float, str | float]] = {
 
 
 class Values:
-    """The AOVs of one scene. Its materials get the outputs when a picture first wants one."""
+    """The AOVs of the open file. Its materials get the outputs when a picture first wants one."""
 
-    def __init__(self, scene: Any):
-        self._scene, self._ready = scene, False
+    def __init__(self) -> None:
+        self._ready = False
 
     def want(self, layer: Any, wanted: list[str]) -> None:
         """Has layer draw the AOVs of the wanted passes, and no others."""
         names = {AOVS[name][0]: AOVS[name][1] for name in wanted if name in AOVS}
         if names and not self._ready:
             self._ready = True
-            _fill_empty_slots(self._scene)
+            _fill_empty_slots()
             for material in bpy.data.materials:
                 add_outputs(material)
         for aov in [aov for aov in layer.aovs if aov.name in {name for name, _ in AOVS.values()} - names.keys()]:
@@ -42,10 +42,11 @@ class Values:
             aov.name, aov.type = name, names[name]
 
 
-def _fill_empty_slots(scene: Any) -> None:
-    """Gives a material to what has none."""
+def _fill_empty_slots() -> None:
+    """Gives a material to what has none, in instanced collections, too."""
     plain = None
-    for ob in scene.objects:
+    objects: Any = bpy.data.objects
+    for ob in objects:
         data: Any = ob.data
         if ob.type not in ("MESH", "CURVE", "SURFACE", "META", "FONT", "CURVES", "POINTCLOUD"):
             continue
@@ -55,7 +56,10 @@ def _fill_empty_slots(scene: Any) -> None:
         if not ob.material_slots:
             data.materials.append(plain)
         for slot in ob.material_slots:
-            slot.material = slot.material or plain
+            if slot.material is None and slot.link == "DATA":  # of a linked object, which cannot be changed itself
+                data.materials[slot.slot_index] = plain
+            elif slot.material is None and ob.is_editable:
+                slot.material = plain
 
 
 def add_outputs(material: Any) -> None:

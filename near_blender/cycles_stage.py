@@ -69,7 +69,7 @@ class StagedScene:
         self._camera, self._anchor = add_object(scene, bpy.data.cameras.new("NeAR")), add_object(scene, None)
         self._dressed = DressedProxies(Skins(file["payloads"]))
         scene.camera, self.holes = self._camera, Holes(scene, self._dressed.find_mesh)
-        self.values, self.filter = Values(scene), GlossyFilter(scene)
+        self.values, self.filter = Values(), GlossyFilter(scene)
         self._simulations = Simulations(scene)
         self._has_uv = any(layer.use_pass_uv for layer in scene.view_layers)
         scene.timeline_markers.clear()  # they could choose another camera

@@ -46,10 +46,22 @@ _WORKING = ("Combined", "Base Color", *light_passes.NAMES)  # in Blender's worki
 
 def list_wanted(view_layer: Any, vectors: bool = True) -> tuple[str, ...]:
     """The passes that view_layer wants. vectors: whether there can be some."""
-    owners = {"": view_layer, "near": view_layer.near, "cycles": getattr(view_layer, "cycles", None)}
+    owners = _find_owners(view_layer)
     return ("Combined", *(name for name, (owner, prop) in _SWITCHES.items()
                           if getattr(owners[owner], prop, False) and (vectors or name != VECTOR)),
             *(f"{cycles_jobs.OWN}{aov.name}" for aov in _list_aovs(view_layer)))
+
+
+def _find_owners(view_layer: Any) -> dict[str, Any]:
+    return {"": view_layer, "near": view_layer.near, "cycles": getattr(view_layer, "cycles", None)}
+
+
+def drop_light(view_layer: Any) -> None:
+    """Has view_layer want no pass of light but Combined."""
+    owners = _find_owners(view_layer)
+    for owner, prop in (_SWITCHES[name] for name in light_passes.NAMES):
+        if owners[owner] is not None:
+            setattr(owners[owner], prop, False)
 
 
 def _list_aovs(view_layer: Any) -> list[Any]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .asset import NeuralAsset, octants
-from .asset.deformation import Body, Deformation, choose_stretches, stretch
+from .asset.deformation import Body, Deformation
 from .cache import RecentResults, count_bytes
 from .create.create import create_from_image
 from .errors import Message, NearError
@@ -19,6 +19,7 @@ from .progress import Progress, part, silent
 from .render.composite import merge, put_sky_behind
 from .render.light_parts import leave_whole
 from .render.renderer import Renderer
+from .render.stretching import stretch_all
 from .scene import PARTS, PASSES, PLAIN, Camera, Environment, Instance, Lamp, Lens, Occluders, Settings, Shutter
 
 BODIES = 512 * 2**20  # bytes of what the poses of deformed assets share
@@ -74,23 +75,13 @@ class Engine:
 
     def _stretch(self, instances: Sequence[Instance], shutter: Shutter | None, make: bool
                  ) -> tuple[list[Instance], Shutter | None]:
-        """The same scene, in which assets are stretched, about as their matrices have it: light turns with an instance,
-        but knows nothing of scales. make: else only those are that are known already."""
+        """The same scene as stretching.stretch_all has it."""
         made, back = list(instances), np.tile(np.eye(4), (len(instances), 1, 1))
-        usable = [number for number, each in enumerate(instances)
-                  if np.isfinite(each.matrix).all() and not self._is_published(each)]
-        matrices = np.array([instances[number].matrix for number in usable], np.float64).reshape(-1, 4, 4)
-        found = choose_stretches([instances[number].asset.hash for number in usable], matrices)
-        for number, linear in zip(usable, found):
-            each = instances[number]
-            key = each.asset.hash, "" if linear is None else linear.tobytes().hex(), False
-            if linear is None or not (make or key in self._posed):
-                continue
-            if key not in self._posed:
-                surfels = octants.choose_surfels(each.asset, self._embedded.model)
-                self._posed[key] = stretch(each.asset, surfels, linear)
-            back[number, :3, :3] = np.linalg.inv(linear)
-            made[number] = replace(each, asset=self._posed[key], matrix=each.matrix @ back[number])
+        own = [number for number, each in enumerate(instances) if not self._is_published(each)]
+        stretched, back[own] = stretch_all([instances[number] for number in own], self._embedded.model, self._posed,
+                                           make)
+        for number, each in zip(own, stretched):
+            made[number] = each
         return made, shutter and replace(shutter, matrices=shutter.matrices @ back)
 
     def _is_published(self, instance: Instance) -> bool:

@@ -176,6 +176,8 @@ class NEAR_OT_draw_hints(bpy.types.Operator):
 
     def cancel(self, context: bpy.types.Context) -> None:
         """Called by Blender too, when another file is opened or the window closed."""
+        if self._job is not None:
+            self._job.cancel()
         context.window_manager.event_timer_remove(self._timer)
         self._editor.close()
 

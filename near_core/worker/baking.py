@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from ..asset import octants
-from ..asset.deformation import StretchConfig, find_stretches, stretch
 from ..asset.textured_mesh import make_mesh
 from ..create.create import create_from_mesh
 from ..directions import fibonacci_sphere, polar_rotation, unit
@@ -22,6 +21,7 @@ from ..render import gaussians
 from ..render.renderer import Renderer
 from ..render.sight import find_standing
 from ..render.splat_cloud import SplatCloud, fit_harmonics
+from ..render.stretching import stretch_all
 from ..scene import PLAIN, AssetLook, Camera, Environment, Instance, Lamp, Occluders, Settings
 from ..scene import camera as cameras
 from ..scene.look import shift
@@ -103,13 +103,7 @@ def compare_plain(renderer: Renderer, situation: Situation, progress: Progress =
 
 def _stretch(instance: Instance, renderer: Renderer) -> Instance:
     """An instance as engine.Engine draws it where it is alone."""
-    [linear] = find_stretches(np.asarray(instance.matrix)[None], StretchConfig().steps[0])
-    if linear is None:
-        return instance
-    back, asset = np.eye(4), instance.asset
-    back[:3, :3] = np.linalg.inv(linear)
-    made = stretch(asset, octants.choose_surfels(asset, renderer.model), linear)
-    return replace(instance, asset=made, matrix=instance.matrix @ back)
+    return stretch_all([instance], renderer.model, {})[0][0]
 
 
 def _dress(material: Material, look: AssetLook) -> Material:

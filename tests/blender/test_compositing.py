@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import stage
 
-from near_blender import compositing, sync
+from near_blender import compositing, passes, sync
 
 
 @pytest.fixture
@@ -106,6 +106,14 @@ def test_nodes_that_were_there_work_on_the_merged_picture(scene, tmp_path):
     tree.links.new(over.outputs[0], later.inputs[0])
     bpy.ops.near.build_compositing()
     assert later.inputs[0].links[0].from_node == source
+
+
+def test_the_companion_draws_no_pass_of_light_that_the_artist_has(scene):
+    layer = scene.view_layers[0]
+    layer.use_pass_diffuse_indirect = layer.use_pass_emit = layer.cycles.use_pass_volume_direct = True
+    compositing.build(scene)
+    assert set(passes.list_wanted(compositing.find_companion(scene).view_layers[0])) == {"Combined", "Depth"}
+    assert {"Diffuse Indirect", "Emission", "Volume Direct"} <= {*passes.list_wanted(layer)}
 
 
 def test_companion_follows_the_artist(scene, ball):

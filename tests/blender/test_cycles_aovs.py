@@ -28,7 +28,7 @@ def make_material():
 def draw(scene, tmp_path) -> list[np.ndarray]:
     """Base colour (3,), roughness and metalness in the middle of the picture."""
     scene.render.engine, scene.cycles.samples, scene.cycles.use_denoising = "CYCLES", 1, False
-    cycles_aovs.Values(scene).want(scene.view_layers[0], PASSES)
+    cycles_aovs.Values().want(scene.view_layers[0], PASSES)
     made = stage.render(scene, tmp_path)
     return [made[name][2, 2][:3 if kind == "COLOR" else 1] for name, kind in cycles_aovs.AOVS.values()]
 
@@ -79,3 +79,29 @@ def test_what_has_no_material_is_plain_and_emission_has_no_values(scene, tmp_pat
     tree.links.new(emission.outputs[0], tree.get_output_node("CYCLES").inputs["Surface"])
     tree.links.new(emission.outputs[0], tree.get_output_node("CYCLES").inputs["Surface"])
     assert not np.any(draw(scene, tmp_path)[0])
+
+
+def test_what_an_instanced_collection_holds_is_plain_too(scene, tmp_path):
+    plane = bpy.context.object
+    held = bpy.data.collections.new("Held")
+    held.objects.link(plane)
+    scene.collection.objects.unlink(plane)
+    instance = bpy.data.objects.new("Instance", None)
+    instance.instance_type, instance.instance_collection = "COLLECTION", held
+    scene.collection.objects.link(instance)
+    base, rough, metal = draw(scene, tmp_path)
+    assert np.allclose(base, 0.8) and np.allclose((rough, metal), ([0.5], [0]))
+
+
+@pytest.mark.parametrize("slots", [0, 1])
+def test_what_is_linked_is_plain_too(scene, tmp_path, slots):
+    library = tmp_path / "library.blend"
+    if slots:
+        bpy.context.object.data.materials.append(None)
+    bpy.data.libraries.write(str(library), {bpy.context.object})
+    bpy.data.objects.remove(bpy.context.object)
+    with bpy.data.libraries.load(str(library), link=True) as (there, here):
+        here.objects = there.objects
+    scene.collection.objects.link(here.objects[0])
+    base, rough, metal = draw(scene, tmp_path)
+    assert np.allclose(base, 0.8) and np.allclose((rough, metal), ([0.5], [0]))
