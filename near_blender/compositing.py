@@ -196,9 +196,18 @@ def _copy(source: Any, target: Any, names: tuple[str, ...]) -> None:
 
 @bpy.app.handlers.persistent
 def _on_render(scene: bpy.types.Scene, *_: Any) -> None:
+    if _catch_up_with(scene) is not None:
+        for ob in list_assets(scene):  # some may have been appended, or dropped from the Asset Browser
+            if not ob.near.is_composited:
+                include(scene, ob)
+
+
+def _catch_up_with(scene: Any) -> Any:
+    """The scene's companion, brought up to date; None where it has none."""
     companion = find_companion(scene) or _adopt(scene)
     if companion is not None:
         follow(scene, companion)
+    return companion
 
 
 @bpy.app.handlers.persistent
@@ -219,7 +228,7 @@ def _catch_up() -> float | None:
     if app.is_job_running("RENDER"):  # on a thread that reads the companion
         return 0.5
     for scene in list(bpy.data.scenes):
-        _on_render(scene)
+        _catch_up_with(scene)
     return None
 
 

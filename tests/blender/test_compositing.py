@@ -187,6 +187,16 @@ def test_asset_that_is_added_later_is_left_to_the_companion(scene):
     assert sample.visible_camera
 
 
+def test_an_appended_asset_is_left_to_the_companion_when_it_is_rendered(scene, ball, tmp_path):
+    bpy.ops.near.build_compositing()
+    before = draw(scene, tmp_path, "before")
+    other = stage.add_asset(ball, "Other", (0.3, 1.5, 0))  # as Append and the Asset Browser do
+    draw(scene, tmp_path)
+    assert other.near.is_composited and not other.visible_camera
+    bpy.data.objects.remove(other)
+    assert np.allclose(draw(scene, tmp_path, "after"), before, atol=1e-3)
+
+
 def test_an_asset_that_the_artist_hid_stays_hidden(scene, ball):
     hidden = stage.add_asset(ball, "Hidden")
     hidden.visible_camera = False
