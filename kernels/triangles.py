@@ -70,8 +70,11 @@ class Points:
 
     def take(self, rows: slice | np.ndarray) -> Points:
         """Some of them; owner stays what it is."""
-        return Points(self.pixel[rows], self.row[rows], self.weight[rows], self.position[rows], self.normal[rows],
-                      self.uv[rows], self.color[rows], self.depth[rows], self.owner)
+        def pick(values: np.ndarray) -> np.ndarray:  # several times as quick as an index
+            return values[rows] if isinstance(rows, slice) else values.take(rows, 0)
+
+        return Points(pick(self.pixel), pick(self.row), pick(self.weight), pick(self.position), pick(self.normal),
+                      pick(self.uv), pick(self.color), pick(self.depth), self.owner)
 
 
 def cover(samples: Samples, vertices: np.ndarray, faces: np.ndarray, first: int, pose: np.ndarray,

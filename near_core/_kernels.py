@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from kernels import (
         around,
         attention,
+        corners,
         ggx,
         grid,
         groups,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 else:
     around = importlib.import_module(f"{_name}.around")
     attention = importlib.import_module(f"{_name}.attention")
+    corners = importlib.import_module(f"{_name}.corners")
     ggx = importlib.import_module(f"{_name}.ggx")
     grid = importlib.import_module(f"{_name}.grid")
     groups = importlib.import_module(f"{_name}.groups")

@@ -31,11 +31,20 @@ class NarrowPoints:
         return made / np.float32(len(self.parts))
 
 
+def find_narrow(roughness: np.ndarray, turned: np.ndarray, config: TransportConfig) -> np.ndarray:
+    """Which points of a skin are narrow at all, (K,) bool; as split."""
+    return np.float32(config.pixel_spread) * turned > _square(roughness, config)
+
+
+def _square(roughness: np.ndarray, config: TransportConfig) -> np.ndarray:
+    return np.square(np.square(np.maximum(roughness, np.float32(config.spot_roughness))))  # alpha squared
+
+
 def split(points: Surfels, turned: np.ndarray, config: TransportConfig) -> NarrowPoints | None:
     """The narrow ones of points of a skin, None where there are none. turned: (K,) float32, by how much less than 1 the
     mean of a pixel's normals is long: a twelfth of the square of what they turn by across it. Lobes widened for whole
     pixels (Tokuyoshi and Kaplanyan 2019) would shine too far around; for parts of them they are narrower."""
-    own = np.square(np.square(np.maximum(points.roughness, np.float32(config.spot_roughness))))  # alpha squared
+    own = _square(points.roughness, config)
     share = np.clip(np.float32(config.pixel_spread) * turned / own - 1, 0, 1)
     rows = np.flatnonzero(share > 0)
     if not len(rows):

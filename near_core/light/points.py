@@ -4,7 +4,7 @@ of the light itself is worked out for each."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 import numpy as np
@@ -12,13 +12,12 @@ import numpy as np
 from .._kernels import grid, specular
 from ..asset import CELL, Surfels
 from ..scene import Occluders
-from . import highlights, lamplight, principled, spots
+from . import highlights, principled, spots
 from .config import TransportConfig
 from .highlights import NarrowPoints
 from .lamplight import LampLight
-from .near import NearLayer
 from .shadows import Feet, Surroundings
-from .terms import Shaded, add_mirrored, find_pairs, find_wide, mirror_spots, pick_rows
+from .terms import find_pairs
 from .transport import Illumination, PreparedLight, Transport
 
 
@@ -45,14 +44,14 @@ class LitSurface:
 @dataclass(frozen=True, eq=False)
 class Told:
     """What the M surfels of an asset tell the points between them of its light, whatever the view. values: (M, C)
-    float32, as _Light, then which of a map's spots arrive, and how much of each lamp. share: (M,) float32, how much of
-    each surfel counts."""
+    float32, as ToldColumn, then which of a map's spots arrive, and how much of each lamp. share: (M,) float32, how much
+    of each surfel counts."""
 
     values: np.ndarray
     share: np.ndarray
 
 
-class _Light:
+class ToldColumn:
     """Columns of Told.values."""
 
     OPEN, DIRECT, BOUNCED = slice(0, 3), slice(3, 6), slice(6, 9)  # irradiance, of the map; the first two without spots
@@ -93,7 +92,8 @@ def _leave_out_spots(lit: LitSurface) -> tuple[np.ndarray, np.ndarray]:
 @dataclass(frozen=True, eq=False)
 class MetPoints:
     """K points on the surface of an asset, normals on the side that is seen; their area counts for nothing. view:
-    (K, 3) float32 unit, asset frame. told: (K, C) float32, what the surfels around say, as Told.values. size: (K,)
+    (K, 3) float32 unit, asset frame. told: (K, C) float32, what the surfels around say, as Told.values. arrives: (K, P)
+    float32, how much of each of a map's spots does. size: (K,)
     float32, a pixel's edge at each, asset units. find_feet: finds where they touch the skin. fewer: (K,) uint8, how
     many times their rays are halved. alike: (K,) bool, which mirror what the point does that speaks for them, and
     follows: which of these send no rays to the asset. lead: (K,) int, that point, where several lie side by side on one
@@ -104,6 +104,7 @@ class MetPoints:
     points: Surfels
     view: np.ndarray
     told: np.ndarray
+    arrives: np.ndarray
     size: np.ndarray
     find_feet: Callable[[], Feet]
     fewer: np.ndarray
@@ -140,9 +141,29 @@ def meet(lit: LitSurface, around: Told, points: Surfels, view: np.ndarray, size:
         told[facing <= 0] = 0
     alike = _find_alike(points, lead, config)
     dull = (size < config.finest_pixel * CELL) & (points.metallic < config.dull_metallic)
-    return MetPoints(points, view, told, size, find_feet, _spare_rays(points, view, config), alike, alike & dull, lead,
-                     pattern,
-                     None if turned is None else highlights.split(points, turned, config))
+    lamps = ToldColumn.SPOTS + (0 if lit.illumination.lit is None else lit.illumination.lit.shape[1])
+    met = MetPoints(points, view, told, told[:, ToldColumn.SPOTS:lamps], size, find_feet,
+                    _spare_rays(points, view, config), alike, alike & dull, lead, pattern,
+                    None if turned is None else highlights.split(points, turned, config))
+    return replace(met, arrives=_sharpen(lit, met), find_feet=lambda: met.feet)
+
+
+def find_even(points: Surfels, size: np.ndarray, turned: np.ndarray, config: TransportConfig) -> np.ndarray:
+    """How many pixels lie at most between points that what arrives at others may be interpolated between, (K,) uint8: 0
+    where pixels are not small beside cells, or lobes narrow. size: (K,) of a pixel's edge, asset units. turned: as
+    highlights.split takes it."""
+    dull, metal = np.array(config.even_apart, np.uint8)[:, None]
+    even = ((size < config.finest_pixel * CELL) & (points.roughness > config.even_roughness)
+            & ~highlights.find_narrow(points.roughness, turned, config))
+    return np.where(points.metallic < config.dull_metallic, dull, metal) * even
+
+
+def find_edges(lit: LitSurface, met: MetPoints) -> np.ndarray:
+    """(K, P) float32: what jumps between points where a shadow of one of a map's spots ends."""
+    if lit.skin is None or not lit.skin.are_traced or not met.arrives.shape[1]:
+        return np.empty((len(met.size), 0), np.float32)
+    cosine = met.points.shading_normal @ lit.spots.towards.T
+    return np.maximum(cosine, 0) * met.arrives.take(lit.spots.number, 1)
 
 
 def find_confidence(lit: LitSurface, points: Surfels) -> np.ndarray:
@@ -186,15 +207,20 @@ def _halve(met: MetPoints, config: TransportConfig) -> np.ndarray:
     return np.minimum(met.fewer + (met.size < config.fine_pixel * CELL), most).astype(np.uint8)
 
 
-def mirror_asset(lit: LitSurface, met: MetPoints, key: np.ndarray) -> np.ndarray:
+def mirror_asset(lit: LitSurface, met: MetPoints, key: np.ndarray, edge: np.ndarray | None = None) -> np.ndarray:
     """What points reflect of the asset itself, for F0 and F90 (6), how much of the lobe this hides, and under lamps the
     former in their light (6). (K, 7 or 13) float32. Where it hides more of the light than of the lobe, that is below 0.
 
     key: (K,) int32 below the number of surfels, what rotates a point's rays: noise that is to be averaged needs others
     for its neighbours. Traced for all: what the few rays of surfels miss can hide the brightest of the light. Where
-    pixels are tiny, points speak for dull ones beside them with twice the rays.
+    pixels are tiny, points speak for dull ones beside them with twice the rays. edge: (K,) uint8, pixels along the tile
+    at whose corner each one stands for others, and has as many times more rays; None where none does.
     """
     fewer, follows = _halve(met, lit.transport.config), met.follows
+    fewer += np.uint8(lit.transport.config.even_doublings)  # of more rays than most have
+    if edge is not None:
+        for doubling in range(lit.transport.config.even_doublings):
+            fewer -= edge >> doubling > 1
     if not follows.any():
         return _trace_asset(lit, met.points, met.view, key, fewer)
     leads = np.zeros(len(follows), bool)
@@ -207,7 +233,7 @@ def mirror_asset(lit: LitSurface, met: MetPoints, key: np.ndarray) -> np.ndarray
 
 def _trace_asset(lit: LitSurface, points: Surfels, view: np.ndarray, key: np.ndarray, fewer: np.ndarray) -> np.ndarray:
     """What mirror_asset returns of each of these points. fewer: (K,) uint8, how many times its rays are halved."""
-    light, layer, other = lit.light, lit.light.choose("base", lit.matrix), None
+    light, layer, other, config = lit.light, lit.light.choose("base", lit.matrix), None, lit.transport.config
     if lit.lamps is not None:
         other = lit.transport.spread(lit.lamps.radiosity), np.empty((len(points), 2, 3), np.float32)
     opened, traced, blocked = specular.trace_specular(
@@ -215,8 +241,8 @@ def _trace_asset(lit: LitSurface, points: Surfels, view: np.ndarray, key: np.nda
         lit.transport.spread(lit.illumination.radiosity), layer.far,
         light.asset_to_map(lit.rotation).astype(np.float32), around=layer.around,
         mirrors=lit.transport.find_mirrors(light, lit.matrix, lit.illumination.bounces),
-        rays=lit.transport.config.traced_rays, fewer=fewer, points=(points.position, points.normal), other=other,
-        hidden_only=True, threads=1)
+        rays=config.traced_rays << config.even_doublings, fewer=fewer, points=(points.position, points.normal),
+        other=other, hidden_only=True, threads=1)
     made = np.empty((len(points), 7 if other is None else 13), np.float32)
     np.subtract(traced.reshape(-1, 6), opened.reshape(-1, 6) * (1 - blocked)[:, None], out=made[:, :6])
     made[:, 6] = blocked
@@ -225,32 +251,11 @@ def _trace_asset(lit: LitSurface, points: Surfels, view: np.ndarray, key: np.nda
     return made
 
 
-def shade_points(lit: LitSurface, met: MetPoints, mirrored: np.ndarray) -> tuple[Shaded, np.ndarray | None]:
-    """Points as terms.shade does surfels; and the lamps' terms as terms.shade_lamps, None without.
-
-    mirrored: (K, 7 or 13), as mirror_asset makes it. index of what returns is -1: points have no surfel of their own.
-    """
-    points, view, told = met.points, met.view, met.told
-    lamps = _Light.SPOTS + (0 if lit.illumination.lit is None else lit.illumination.lit.shape[1])
-    arrives = _sharpen(lit, met, told[:, _Light.SPOTS:lamps])
-    irradiance = _find_irradiance(lit, points, told, arrives)
-    opened, glare = _reflect_map(lit, met, arrives)
-    blocked, specular = mirrored[:, 6], add_mirrored(opened, glare, mirrored)
-    cosine = np.clip(np.einsum("kc,kc->k", points.shading_normal, view), 1e-3, 1)
-    look = points.base_color, points.roughness, points.metallic, cosine
-    shaded = Shaded(points, np.full(len(points), -1), view, principled.evaluate(*look, irradiance, specular), blocked,
-                    told[:, _Light.VISIBILITY])
-    by_lamps = None
-    if lit.lamps is not None:
-        among = mirrored[:, 7:].reshape(-1, 2, 3)
-        by_lamps = principled.evaluate(*look, *_light_by_lamps(lit, met, told[:, lamps:], among))
-    return shaded, by_lamps
-
-
-def _sharpen(lit: LitSurface, met: MetPoints, arrives: np.ndarray) -> np.ndarray:
-    """How much of each of a map's spots arrives (K, P): the edges of their shadows are finer than the surfels around,
-    so the skin itself says; not at outlines, where the mean of a pixel's samples lies below the surface. Where one ray
-    and the surfels agree, more are not sent; faint spots are left to these."""
+def _sharpen(lit: LitSurface, met: MetPoints) -> np.ndarray:
+    """How much of each of a map's spots arrives (K, P), where the surfels around say met.arrives: the edges of their
+    shadows are finer than these, so the skin itself says; not at outlines, where the mean of a pixel's samples lies
+    below the surface. Where one ray and the surfels agree, more are not sent; faint spots are left to these."""
+    arrives = met.arrives
     if lit.skin is None or not lit.skin.are_traced or not arrives.shape[1]:
         return arrives
     sharp = lit.spots
@@ -307,94 +312,3 @@ def _trace_skin(lit: LitSurface, met: MetPoints, row: np.ndarray, direction: np.
     free = np.flatnonzero(seen)
     seen[free] = ~lit.skin.block(origin.take(free, 0), direction.take(free, 0), np.full(len(free), np.inf, np.float32))
     return seen
-
-
-def _find_irradiance(lit: LitSurface, points: Surfels, told: np.ndarray, arrives: np.ndarray) -> np.ndarray:
-    """Of the whole map, of what is seen of it, bounced. (K, 3, 3). arrives: (K, P), how much of each spot does."""
-    light, spots = lit.light, arrives.shape[1]
-    normal = points.shading_normal @ light.asset_to_map(lit.rotation).T.astype(np.float32)
-    whole = opened = light.base_irradiance.sample(normal, np.zeros(len(normal), np.float32), threads=1)
-    direct = np.zeros_like(whole)
-    if spots:
-        cosine, weight = np.maximum(normal @ light.suns[-spots:].T, 0), light.sun_weight[-spots:]
-        whole, direct = opened + cosine @ weight, (arrives * cosine) @ weight
-    # a bent normal sees more or less of the sky than the surfels around do in the mean
-    bend = np.clip(opened / np.maximum(told[:, _Light.OPEN], 1e-6), 0, lit.transport.config.greatest_bend)
-    return np.stack([whole, direct + told[:, _Light.DIRECT] * bend, told[:, _Light.BOUNCED]], 1)
-
-
-def _reflect_map(lit: LitSurface, met: MetPoints, arrives: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What points reflect of the open map, (K, 2, 3) for F0 and F90; and likewise of its spots where rays do not find
-    them, all of them and as far as they arrive (K, P), (2, K, 2, 3)."""
-    light, config, points, view, count = lit.light, lit.transport.config, met.points, met.view, len(met.points)
-    turn = light.asset_to_map(lit.rotation).astype(np.float32)
-    wide = _find_wide(met, config) if arrives.shape[1] else np.zeros(count, np.float32)
-    rays = config.point_rays if light.near is None else config.probe_rays
-    asked = pick_rows(~met.alike)
-    part, towards, share = points.take(asked), np.ascontiguousarray(view[asked]), wide[asked]
-    key = np.full(len(part), config.even_key, np.int32)  # the same rays for all points: no noise between neighbours
-    fewer = np.minimum(met.fewer[asked], config.open_halvings if light.near is None else 0)  # probes have few already
-
-    def reflect(layer: NearLayer, rows: np.ndarray | slice) -> np.ndarray:
-        some = part.take(rows)
-        return specular.reflect(layer.far, some.normal, towards[rows], some.shading_normal, some.roughness, key[rows],
-                                turn, around=layer.around, origin=some.position, rays=rays, fewer=fewer[rows],
-                                threads=1)
-
-    opened = np.zeros((len(part), 2, 3), np.float32)
-    for weight, layer in ((1 - share, light.choose("whole", lit.matrix)), (share, light.choose("base", lit.matrix))):
-        rows = pick_rows(weight > 0)
-        if isinstance(rows, slice) or len(rows):
-            opened[rows] += weight[rows, None, None] * reflect(layer, rows)
-    if met.alike.any():
-        place = np.cumsum(~met.alike) - 1
-        opened = opened.take(np.where(met.alike, place.take(met.lead), place), 0)
-    return opened, _mirror_spots(lit, met, arrives, wide)
-
-
-def _find_wide(met: MetPoints, config: TransportConfig) -> np.ndarray:
-    """As terms.find_wide of points, (K,): rays miss spots in narrow highlights, too."""
-    wide = find_wide(met.points.roughness, config)
-    if met.narrow is not None:
-        wide[met.narrow.rows] = np.maximum(wide[met.narrow.rows], np.minimum(config.narrow_times * met.narrow.share, 1))
-    return wide
-
-
-def _mirror_spots(lit: LitSurface, met: MetPoints, arrives: np.ndarray, wide: np.ndarray) -> np.ndarray:
-    """What points mirror of a map's spots, all of them and as far as they arrive (K, P), times wide (K,):
-    (2, K, 2, 3) for F0 and F90."""
-    light, config, narrow = lit.light, lit.transport.config, met.narrow
-    turn, made = light.asset_to_map(lit.rotation).astype(np.float32), np.zeros((2, len(wide), 2, 3), np.float32)
-    rows = pick_rows(wide > 0)
-    if not arrives.shape[1] or not len(part := met.points.take(rows)):
-        return made
-
-    def mirror(part: Surfels, rows: np.ndarray | slice, limit: float) -> np.ndarray:
-        return np.stack(mirror_spots(light, turn, part, met.view[rows], arrives[rows], config, limit))
-
-    made[:, rows] = mirror(part, rows, config.point_glare)
-    if narrow is not None:
-        made[:, narrow.rows] = narrow.average(partial(mirror, limit=config.part_glare))
-    between = np.flatnonzero((wide > 0) & (wide < 1))
-    made[:, between] *= wide[between, None, None]
-    return made
-
-
-def _light_by_lamps(lit: LitSurface, met: MetPoints, arrives: np.ndarray, among: np.ndarray
-                    ) -> tuple[np.ndarray, np.ndarray]:
-    """The irradiance of lamps, open, direct and bounced, (K, 3, 3), and what is reflected of them, open and as it
-    arrives, (K, 2, 2, 3). arrives: (K, L) of each. among: (K, 2, 3) of the asset in their light."""
-    points, view = met.points, met.view
-    if lit.skin is not None and lit.lamps.points:
-        arrives = lamplight.sharpen(lit.lamps, points, arrives, lit.matrix, lit.rotation, lit.skin, met.feet,
-                                    lit.around)
-
-    def light(part: Surfels, rows: np.ndarray | slice) -> tuple[np.ndarray, np.ndarray]:
-        return lamplight.light_points(lit.lamps, part, arrives[rows], view[rows], lit.matrix, lit.rotation,
-                                      lit.transport.config.spot_roughness)
-
-    (opened, direct), mirrored = light(points, slice(None))
-    if met.narrow is not None:
-        mirrored[:, met.narrow.rows] = met.narrow.average(lambda part, rows: light(part, rows)[1])
-    return (np.stack([opened, direct, met.told[:, _Light.LAMPS_BOUNCED]], 1),
-            np.stack([mirrored[0], mirrored[1] + among], 1))

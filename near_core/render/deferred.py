@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
 from ..asset import CELL, Surfels
 from ..asset.levels import LEVELS
 from ..directions import unit
-from ..light import points, terms
+from ..light import arrival, points, terms
 from ..light.points import LitSurface, MetPoints, Told
 from ..light.shadows import Feet
 from ..light.terms import Shaded
@@ -22,9 +23,9 @@ from . import light_parts, passes, strips
 from .config import SplattingConfig
 from .moments import Blur, KnownPicture, Moment, Picture
 from .parallel import parallel_map
+from .pieces import Between, PlacedSkin
 from .sight import SeenInstance, limit_surfels
 from .skin import PreparedSkin
-from .strips import PlacedSkin
 
 Radiance = Callable[[Shaded, Settings], np.ndarray]  # what shaded surfels send at strength 1, (K, 3)
 
@@ -120,15 +121,16 @@ def _place(instance: SkinnedInstance, around: Told, channels: int, settings: Set
     rotation, covector = lit.rotation.astype(np.float32), np.linalg.inv(lit.matrix[:3, :3]).astype(np.float32)
     gain = np.float32(instance.look.gain)
 
-    def meet(surfels: Surfels, to_camera: np.ndarray, key: np.ndarray, size: np.ndarray,
-             find_feet: Callable[[], Feet], lead: np.ndarray, turned: np.ndarray) -> tuple[MetPoints, np.ndarray]:
+    def meet(surfels: Surfels, to_camera: np.ndarray, key: np.ndarray, pattern: np.ndarray, size: np.ndarray,
+             find_feet: Callable[[], Feet], lead: np.ndarray, turned: np.ndarray, edge: np.ndarray
+             ) -> tuple[MetPoints, np.ndarray]:
         view = np.ascontiguousarray(to_camera @ rotation)
-        met = points.meet(lit, around, instance.look.dress(surfels), view, size, find_feet, cut, lead, key, turned)
-        return met, points.mirror_asset(lit, met, key % len(lit.transport.surfels))
+        met = points.meet(lit, around, surfels, view, size, find_feet, cut, lead, pattern, turned)
+        return met, points.mirror_asset(lit, met, key % len(lit.transport.surfels), edge)
 
-    def shade(met: MetPoints, mirrored: np.ndarray, depth: np.ndarray) -> np.ndarray:
-        shaded, by_lamps = points.shade_points(lit, met, mirrored)
-        shaded, surfels = replace(shaded, terms=terms.take_part(shaded.terms, settings.shading)), met.points
+    def shade(surfels: Surfels, to_camera: np.ndarray, arrived: np.ndarray, depth: np.ndarray) -> np.ndarray:
+        shaded, by_lamps = arrival.shade_points(surfels, to_camera @ rotation, arrived)
+        shaded = replace(shaded, terms=terms.take_part(shaded.terms, settings.shading))
         radiance, parts = _send(instance, shaded, by_lamps, settings)
         asked = {"Normal", "Shadow"} & set(settings.passes)
         normal = unit(surfels.shading_normal @ covector) if asked else surfels.shading_normal
@@ -146,12 +148,21 @@ def _place(instance: SkinnedInstance, around: Told, channels: int, settings: Set
             features[:, known.shape[1] + instance.channel] = 1
         return features
 
-    return PlacedSkin(instance.skin, lit.matrix, meet, shade, share=instance.share)
+    return PlacedSkin(instance.skin, lit.matrix, instance.look.dress, meet, partial(arrival.light_points, lit), shade,
+                      None if cut else _interpolate(lit), share=instance.share)
+
+
+def _interpolate(lit: LitSurface) -> Between | None:
+    """Where light on a skin may be interpolated: not that of lamps, whose shadows' edges nobody would find."""
+    if lit.lamps is not None:
+        return None
+    config = lit.transport.config
+    return Between(partial(points.find_even, config=config), partial(points.find_edges, lit), config.even_edge)
 
 
 def _send(instance: SkinnedInstance, shaded: Shaded, by_lamps: np.ndarray | None, settings: Settings
           ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """What points send to the camera, (K, 3), and what light_parts.split makes of it. by_lamps: as points.shade_points
+    """What points send to the camera, (K, 3), and what light_parts.split makes of it. by_lamps: as arrival.shade_points
     returns it."""
     strength, gain, parts = instance.lit.light.environment.strength, np.float32(instance.look.gain), {}
     radiance = instance.radiance(shaded, settings) * strength

@@ -80,7 +80,7 @@ class PreparedSkin:
 
 
 def describe_points(prepared: PreparedSkin, points: triangles.Points, pixel: np.ndarray, eye: np.ndarray,
-                    config: SplattingConfig = SplattingConfig()) -> Surfels:
+                    config: SplattingConfig = SplattingConfig(), threads: int = 1) -> Surfels:
     """The material of K points as surfels: normals face the camera, area is 1, confidence too.
 
     pixel: (K,) a pixel's edge at each, asset units. eye: (4,), as triangles.find_points takes it.
@@ -89,7 +89,7 @@ def describe_points(prepared: PreparedSkin, points: triangles.Points, pixel: np.
                  ) -> skins.Described:
         return skins.describe(triangles, points.row[rows], points.position[rows], points.normal[rows], points.uv[rows],
                               color, pixel[rows], eye, footprint=config.map_footprint, oblique=config.oblique,
-                              least=config.least_obliqueness, spread=config.normal_spread, threads=1)
+                              least=config.least_obliqueness, spread=config.normal_spread, threads=threads)
 
     made, one, emission = describe(prepared.textured, points.color), np.ones(len(points), np.float32), None
     if prepared.glowing is not None:

@@ -10,8 +10,9 @@ from kernels import ggx, library
 from near_core import _kernels
 from tests.drawing import make_drawing
 
-# the others are tried in test_attention, test_splat, test_lamps, test_skin
-OTHERS = {"attention", "splat_project_backward", "splat_rasterize_backward", "lamp_ask", "lamp_glare", "skin_leave"}
+# the others are tried in test_attention, test_splat, test_lamps, test_skin, test_corners
+OTHERS = {"attention", "splat_project_backward", "splat_rasterize_backward", "lamp_ask", "lamp_glare", "skin_leave",
+          "corners_find", "corners_settle", "corners_blend"}
 
 
 def list_exported() -> set[str]:

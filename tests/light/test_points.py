@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from near_core.asset import concatenate
-from near_core.light import lamplight, points, terms, transport
+from near_core.light import arrival, lamplight, points, terms, transport
 from near_core.light.config import TransportConfig
 from near_core.light.shadows import Feet
 from near_core.models.mini.layout import Term
@@ -20,6 +20,11 @@ ALL_RAYS = TransportConfig(faint_shares=(), fine_pixel=0.0)
 def touch(surfels):
     """Where surfels touch a flat skin."""
     return Feet(surfels.position, surfels.normal, surfels.normal, np.zeros_like(surfels.position))
+
+
+def shade(lit, met, mirrored):
+    """What points send to the camera."""
+    return arrival.shade_points(met.points, met.view, arrival.light_points(lit, met, mirrored))
 
 
 def lit_floor(lamps=()):
@@ -38,7 +43,7 @@ def shade_both(lit):
                          shining=lit.lamps)
     met = points.meet(lit, points.tell(lit), shaded.surfels, view, np.zeros(len(index), np.float32),
                       lambda: touch(shaded.surfels))
-    return shaded, points.shade_points(lit, met, points.mirror_asset(lit, met, np.zeros(len(index), np.int32)))
+    return shaded, shade(lit, met, points.mirror_asset(lit, met, np.zeros(len(index), np.int32)))
 
 
 def test_points_in_the_place_of_surfels_are_lit_like_them():
@@ -69,7 +74,7 @@ def test_points_mirror_no_light_through_a_wall():
     seen = shaded.surfels
     around = points.tell(lit)
     met = points.meet(lit, around, seen, view, np.zeros(len(near), np.float32), lambda: touch(seen))
-    made = points.shade_points(lit, met, points.mirror_asset(lit, met, near.astype(np.int32)))[0]
+    made = shade(lit, met, points.mirror_asset(lit, met, near.astype(np.int32)))[0]
     sent = [each.terms[:, Term.SPECULAR].mean() for each in (made, shaded)]
     assert np.isclose(*sent, rtol=0.1) and sent[1] < 0.6 * shaded.terms[:, Term.SPECULAR_OPEN].mean()
 
@@ -94,10 +99,13 @@ def test_a_suns_shadow_ends_where_the_skin_says():
     view = np.broadcast_to(np.float32([0, -0.6, 0.8]), (len(index), 3)).copy()
     shaded = terms.shade(lit.transport, lit.illumination, lit.light, np.eye(3), index, view, 64, 1)
     around = points.tell(lit)
-    met = points.meet(lit, around, shaded.surfels, view, np.zeros(len(index), np.float32),
-                      lambda: touch(shaded.surfels))
-    bright, shadowed = (points.shade_points(each, met, np.zeros((len(index), 7), np.float32))[0].terms[:, Term.SKY, 0]
-                        for each in (lit, replace(lit, skin=skin)))
+
+    def draw(lit):
+        met = points.meet(lit, around, shaded.surfels, view, np.zeros(len(index), np.float32),
+                          lambda: touch(shaded.surfels))
+        return shade(lit, met, np.zeros((len(index), 7), np.float32))[0].terms[:, Term.SKY, 0]
+
+    bright, shadowed = draw(lit), draw(replace(lit, skin=skin))
     sun = lit.light.suns[-1]
     x = shaded.surfels.position[:, 0] + (0.05 - shaded.surfels.position[:, 2]) * sun[0] / sun[2]
     soft = 0.003 + 0.05 / sun[2] ** 2 * 1.1 * np.pi / lit.light.pyramid.height  # rays go beside the sun, too
@@ -158,7 +166,7 @@ def test_points_mirror_a_sun_as_brightly_as_it_shines():
     index, view = np.arange(576), np.broadcast_to(np.float32([-0.7071, 0, 0.7071]), (576, 3)).copy()
     taken = surfels.take(index)
     met = points.meet(lit, points.tell(lit), taken, view, np.zeros(576, np.float32), lambda: touch(taken))
-    made, _ = points.shade_points(lit, met, points.mirror_asset(lit, met, np.zeros(576, np.int32)))
+    made, _ = shade(lit, met, points.mirror_asset(lit, met, np.zeros(576, np.int32)))
     sun = 20_000 * np.sin(15.5 * np.pi / 64) * (np.pi / 64) ** 2
     alpha, cosine = 0.25 ** 2, 0.7071  # of a microfacet that mirrors the sun's middle, nearly the surface's own normal
     fresnel = 0.04 + 0.96 * (1 - cosine) ** 5

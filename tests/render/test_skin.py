@@ -10,8 +10,8 @@ from PIL import Image
 
 from near_core.asset import SkinMaterial
 from near_core.light.points import MetPoints
+from near_core.render import pieces, strips
 from near_core.render import skin as skins
-from near_core.render import strips
 from near_core.render.config import SplattingConfig
 from near_core.scene import camera as cameras
 from tests.asset.test_skin import square
@@ -26,22 +26,38 @@ def encoded(picture: np.ndarray) -> bytes:
     return out.getvalue()
 
 
-def meet(surfels, to_camera, key, size, find_feet, lead, turned):
+def meet(surfels, to_camera, key, pattern, size, find_feet, lead, turned, edge):
     """Points that are told nothing and mirror nothing of the asset."""
     count = len(surfels)
     nothing = np.empty((count, 0), np.float32)
     alike = np.zeros(count, bool)
-    met = MetPoints(surfels, to_camera, nothing, size, find_feet, np.zeros(count, np.uint8), alike, alike)
+    met = MetPoints(surfels, to_camera, nothing, nothing, size, find_feet, np.zeros(count, np.uint8), alike, alike)
     return met, np.zeros((count, 7), np.float32)
+
+
+def place(skin, matrix=np.eye(4), meet=meet, between=None):
+    """A skin that shows what it is made of. meet: what its points are told."""
+    shade = lambda surfels, view, arrived, depth: np.column_stack(
+        [np.ones(len(depth)), depth, surfels.base_color]).astype(np.float32)
+    prepared = skin if isinstance(skin, skins.PreparedSkin) else skins.PreparedSkin(skin)
+    return strips.PlacedSkin(prepared, matrix, lambda surfels: surfels, meet, lambda met, mirrored: mirrored[:, :1],
+                             shade, between)
 
 
 def drawn(*made, camera=CAMERA, **options):
     """Base colours over alpha and coverage of skins that show their base color. made: skins, or skins and matrices."""
-    shade = lambda met, mirrored, depth: np.column_stack(
-        [np.ones(len(depth)), depth, met.points.base_color]).astype(np.float32)
-    pairs = [each if isinstance(each, tuple) else (each, np.eye(4)) for each in made]
-    placed = [strips.PlacedSkin(skins.PreparedSkin(skin), matrix, meet, shade) for skin, matrix in pairs]
+    placed = [place(*each) if isinstance(each, tuple) else place(each) for each in made]
     return strips.draw(placed, camera, 5, **options)
+
+
+def look(*made):
+    """What draws skins, and the points that were met meanwhile."""
+    seen = []
+
+    def look_on(*arguments):
+        seen.append(meet(*arguments)[0])
+        return meet(*arguments)
+    return [place(each, meet=look_on) for each in made], seen
 
 
 def plain(*color: float, **changes):
@@ -95,10 +111,8 @@ def test_feet_lie_on_the_skin():
     faces = np.int32([[0, 1, 4], [0, 4, 3], [1, 2, 5], [1, 5, 4]])
     tent = replace(plain(1, 1, 1, 1), vertices=vertices, faces=faces, material=np.zeros(4, np.int32), normal=None,
                    uv=np.zeros((6, 2), np.float32))
-    seen = []
-    shade = lambda met, mirrored, depth: (seen.append(met), np.zeros((len(depth), 5), np.float32))[1]
-    strips.draw([strips.PlacedSkin(skins.PreparedSkin(tent), np.eye(4), meet, shade)],
-                cameras.orbit(20, 50, 2, 40, 64, 64), 5)
+    placed, seen = look(tent)
+    strips.draw(placed, cameras.orbit(20, 50, 2, 40, 64, 64), 5)
     leaves, _ = seen[0].feet.leave(np.array([0]), np.float32([[0, 0, 1]]), np.float32([1e-3]))
     assert leaves.dtype == np.float32, "as kernels take it"
     feet, points = seen[0].feet.position, seen[0].points.position
@@ -115,12 +129,12 @@ def test_rays_along_a_smooth_drum_of_few_facets_begin_above_them():
                    uv=np.zeros((48, 2), np.float32),
                    faces=np.int32(np.concatenate([np.stack([a, b, b + 24], 1), np.stack([a, b + 24, a + 24], 1)])),
                    normal=np.float32(np.concatenate([normal, normal])))
-    prepared, seen = skins.PreparedSkin(drum), []
+    prepared = skins.PreparedSkin(drum)
+    placed, seen = look(prepared)
     if not prepared.occluders.are_traced:
         pytest.skip("no Embree")
-    shade = lambda met, mirrored, depth: (seen.append(met.feet), np.zeros((len(depth), 5), np.float32))[1]
-    strips.draw([strips.PlacedSkin(prepared, np.eye(4), meet, shade)], cameras.orbit(0, 0, 2, 40, 64, 64), 5)
-    feet, row = seen[0], np.arange(len(seen[0].position))
+    strips.draw(placed, cameras.orbit(0, 0, 2, 40, 64, 64), 5)
+    feet, row = seen[0].feet, np.arange(len(seen[0].points))
     sun = np.tile(np.float32([np.cos(0.2), np.sin(0.2), 0]), (len(row), 1))
     start, free = feet.leave(row, sun, np.full(len(row), 1e-4, np.float32))
     lit = free & ~prepared.occluders.block(start, sun, np.full(len(row), np.inf, np.float32))
@@ -144,21 +158,17 @@ def test_normals_that_differ_in_a_pixel_roughen_it():
     bumps[..., 2], bumps[..., 1], bumps[..., 0] = 200, 127, np.where(np.arange(64) % 2, 220, 34)
     material = SkinMaterial((1, 1, 1, 1), 0.2, 0.0, 1.0, ("repeat", "repeat"), (-1, -1, -1, 0))
     skin = square(color=None, materials=(material,), pictures=(encoded(bumps),))
-    seen = []
-    shade = lambda met, mirrored, depth: (seen.append(met.points), np.zeros((len(depth), 5), np.float32))[1]
+    placed, seen = look(skin)
     for config in (SplattingConfig(normal_spread=0), SplattingConfig()):
-        strips.draw([strips.PlacedSkin(skins.PreparedSkin(skin), np.eye(4), meet, shade)], CAMERA.resize(16, 16), 5,
-                    config=config)
-    assert np.allclose(seen[0].roughness, 0.2, atol=1e-3) and (seen[1].roughness > 0.3).all()
-    assert np.allclose(seen[1].shading_normal, [0, -1, 0], atol=0.05)
+        strips.draw(placed, CAMERA.resize(16, 16), 5, config=config)
+    plain_points, spread_points = (each.points for each in seen)
+    assert np.allclose(plain_points.roughness, 0.2, atol=1e-3) and (spread_points.roughness > 0.3).all()
+    assert np.allclose(spread_points.shading_normal, [0, -1, 0], atol=0.05)
 
 
 def test_strips_make_the_same_picture():
     whole = drawn(plain(1, 0.5, 0.25, 0.5))
-    shade = lambda met, mirrored, depth: np.column_stack(
-        [np.ones(len(depth)), depth, met.points.base_color]).astype(np.float32)
-    placed = strips.PlacedSkin(skins.PreparedSkin(plain(1, 0.5, 0.25, 0.5)), np.eye(4), meet, shade)
-    parts = strips.draw([placed], CAMERA, 5, config=SplattingConfig(skin_pixels=64 * 7))
+    parts = strips.draw([place(plain(1, 0.5, 0.25, 0.5))], CAMERA, 5, config=SplattingConfig(skin_pixels=64 * 7))
     window = drawn(plain(1, 0.5, 0.25, 0.5), camera=CAMERA.crop(3, 4, 20, 30))
     for one, other, cut in zip(whole, parts, window):
         assert np.allclose(one, other, atol=1e-5) and np.allclose(one[4:34, 3:23], cut, atol=1e-5)
@@ -168,10 +178,33 @@ def test_one_of_four_pixels_speaks_where_they_show_one_surface():
     down, across = (each.ravel() for each in np.mgrid[-2:2, -2:2])  # windows begin left of the frame, too
     at = np.stack([across, down, 0 * down], 1).astype(np.float32)
     at[5, 2] = 100  # another surface
-    lead = strips._find_leads(across, down, SimpleNamespace(position=at), np.full(16, 4, np.float32))
+    lead = pieces._find_leads(across, down, SimpleNamespace(position=at), np.full(16, 4, np.float32))
     assert lead[5] == 5
     rest = np.arange(16) != 5
     np.testing.assert_array_equal(at[lead][rest, :2], at[rest, :2] // 2 * 2)
+
+
+def test_light_is_worked_out_between_few_points_but_where_something_jumps():
+    """On a square that is lit on its left: points at corners of tiles, edges of the square, and those by the shadow."""
+    met = []
+
+    def light(surfels, *others):
+        made, mirrored = meet(surfels, *others)
+        met.append(surfels.position[:, 0])
+        mirrored[:, 0] = surfels.position[:, 0] < 0.1
+        return made, mirrored
+
+    edges = lambda made: (made.points.position[:, :1] < 0.1).astype(np.float32)
+    between = pieces.Between(lambda surfels, size, turned: np.full(len(surfels), 4, np.uint8), edges, 0.5)
+    placed = replace(place(plain(1, 1, 1, 1), meet=light), between=between, shade=lambda surfels, view, arrived, depth:
+                     np.column_stack([np.ones(len(depth)), depth, arrived[:, [0, 0, 0]]]).astype(np.float32))
+    camera = replace(CAMERA, width=256, height=256, intrinsics=np.array([[256.0, 0, 128], [0, 256, 128], [0, 0, 1]]))
+    image, alpha = strips.draw([placed], camera, 5)
+    worked_out, whole = (strips.draw([each], camera, 5, config=SplattingConfig(smooth_reach=0, tile_reach=0))
+                         for each in (placed, replace(placed, between=None)))
+    np.testing.assert_allclose(worked_out[0], whole[0], atol=1e-5)
+    first, rest = met[0], met[1]
+    assert len(first) < 0.2 * alpha.sum() and np.abs(rest - 0.1).max() < 5 / 256, "but by the shadow's edge few are met"
 
 
 def test_a_wider_filter_softens_edges():

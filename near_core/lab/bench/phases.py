@@ -15,9 +15,9 @@ from kernels.lab import splat_floor
 
 from ..._kernels import smooth, specular, splat, triangles
 from ...create import create
-from ...light import lamplight, points, principled, terms, transport
+from ...light import arrival, lamplight, points, principled, terms, transport
 from ...models.mini import runtime
-from ...render import passes, skin, splatting, strips
+from ...render import passes, pieces, skin, splatting, strips
 from ...render.renderer import Renderer
 from ...scene import Instance, Settings
 from ...scene.environment import turn_z
@@ -33,7 +33,8 @@ PLACES: dict[str, list[tuple[Any, str]]] = {
     "reflections": [(specular, "trace_specular"), (specular, "reflect"), (points, "mirror_asset"),
                     (smooth, "smooth")],
     "lighting decoder": [(runtime.NearMini, "run"), (terms, "gather_decoder_inputs")],
-    "shading": [(terms, "shade"), (principled, "evaluate"), (points, "shade_points"), (strips, "describe_points")],
+    "shading": [(terms, "shade"), (principled, "evaluate"), (arrival, "light_points"), (arrival, "shade_points"),
+                (pieces, "describe_points")],
     "projection": [(splatting, "place_all"), (splatting, "face_all"), (splatting, "select"), (splatting, "project")],
     "rasterizing": [(splat, "rasterize"), (splat, "sum_contributions"), (triangles, "cover"),
                     (triangles, "find_points"), (triangles, "resolve"), (skin.PreparedSkin, "find_feet"),

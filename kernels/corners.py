@@ -1,0 +1,79 @@
+"""Points of a picture between others, whose light is interpolated. The specification is kernels/twins/corners.py."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .library import INTEGER, POINTER, REAL, Kernel, require
+
+_find = Kernel("corners_find", *[POINTER] * 7, *[INTEGER] * 6, POINTER, INTEGER)
+_settle = Kernel("corners_settle", *[POINTER] * 3, INTEGER, INTEGER, REAL, INTEGER)
+_blend = Kernel("corners_blend", *[POINTER] * 4, *[INTEGER] * 4, POINTER, INTEGER)
+
+
+@dataclass(frozen=True, eq=False)
+class Corners:
+    """Which of K points lie between others. corner: (K, 4) int32, the points at the corners of each one's tile, upper
+    left, upper right, lower left, lower right; -1 in all where a point stands for itself. pixel: (K,) int32, in a
+    picture `width` pixels wide. edge: (K,) uint8, pixels along the largest tile at whose corner each one stands for
+    others, 0 where it does not."""
+
+    corner: np.ndarray
+    pixel: np.ndarray
+    width: int
+    edge: np.ndarray
+
+    @property
+    def own(self) -> np.ndarray:
+        """The points that stand for themselves, ascending."""
+        return np.flatnonzero(self.corner[:, 0] < 0)
+
+    def settle(self, place: np.ndarray, values: np.ndarray, most: float, threads: int = 0) -> None:
+        """Has those stand for themselves between whose corners values (N, C), float32, differ by `most` or more.
+        place: (K,) int32, the row of each of `own`."""
+        channels = self._require(place, values)
+        _settle(self.corner, place, values, len(self.corner), channels, most, threads)
+
+    def blend(self, place: np.ndarray, values: np.ndarray, rows: slice, threads: int = 0) -> np.ndarray:
+        """Values (N, C) as settle takes them, of some points: interpolated between their corners, else their own."""
+        channels, (start, stop, _) = self._require(place, values), rows.indices(len(self.corner))
+        out = np.empty((stop - start, channels), np.float32)
+        _blend(self.pixel, self.corner, place, values, start, stop, channels, self.width, out, threads)
+        return out
+
+    def _require(self, place: np.ndarray, values: np.ndarray) -> int:
+        require("place", place, (len(self.corner),), np.int32)
+        return require("values", values, (None, None)).shape[1]
+
+
+def find(pixel: np.ndarray, position: np.ndarray, plane: np.ndarray, normal: np.ndarray, roughness: np.ndarray,
+         size: np.ndarray, even: np.ndarray, width: int, height: int, start: tuple[int, int], tiles: Sequence[int], *,
+         threads: int = 0) -> Corners:
+    """Which of K points lie between others that show the same surface, as rough and turned by little of its lobe.
+
+    pixel: (K,) int32, ascending, row-major in a picture of width x height. position: (K, 3), plane: (K, 3) unit
+    geometric normals, normal: (K, 3) unit shading normals, roughness: (K,), size: (K,) a pixel's edge at each, float32.
+    even: (K,) uint8, pixels along the largest tile in which each may stand for others and be stood for. tiles: their
+    edges in pixels, the larger first: those between no corners of these are looked for between those of the next. They
+    begin at the pixel `start`, column and row. Raises ValueError for anything else.
+    """
+    count = len(require("pixel", pixel, (None,), np.int32))
+    for name, array in (("position", position), ("plane", plane), ("normal", normal)):
+        require(name, array, (count, 3))
+    require("roughness", roughness, (count,)), require("size", size, (count,))
+    require("even", even, (count,), np.uint8)
+    if count and not (pixel[0] >= 0 and pixel[-1] < width * height and (np.diff(pixel) >= 0).all()):
+        raise ValueError(f"pixel must ascend from 0 to {width * height - 1}.")
+    if min(tiles, default=1) < 1:
+        raise ValueError(f"tiles of {tiles} pixels")
+    corner, edge, known = np.full((count, 4), -1, np.int32), np.zeros(count, np.uint8), np.zeros(count, bool)
+    for tile in tiles:
+        free = (even >= tile) & ~known
+        _find(pixel, position, plane, normal, roughness, size, free, count, width, height, *start, tile, corner,
+              threads)
+        between, stands = corner[:, 0] >= 0, np.zeros(count, bool)
+        stands[corner[between & ~known]] = True
+        edge[stands & (edge == 0)] = tile
+        known = between
+    return Corners(corner, pixel, width, edge)
