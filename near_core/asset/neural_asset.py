@@ -32,6 +32,7 @@ RESOLUTION = 64
 MAX_VOXELS = RESOLUTION ** 3
 MAX_SURFELS = 4_000_000
 MAX_TEXELS = 16_000_000
+MAX_AREA = 65504.0  # of a surfel, cells squared: what a half float holds; triangles upon each other have more
 MAX_HEADER = 1000  # letters that say what an array of an .npz is; a hundred do
 SURFEL_TYPES = {"surfel_position": np.uint16, "surfel_normal": np.int16, "surfel_shading_normal": np.int16,
                 "surfel_base_color": np.float16, "surfel_material": np.uint8, "surfel_area": np.float16}
@@ -98,7 +99,7 @@ def _pack_surfels(surfels: Surfels) -> dict[str, np.ndarray]:
         "surfel_base_color": surfels.base_color.astype(np.float16),
         "surfel_material": unorm(np.stack([surfels.roughness, surfels.metallic, surfels.opacity,
                                            surfels.confidence], -1), 255).astype(np.uint8),
-        "surfel_area": surfels.area.astype(np.float16),
+        "surfel_area": np.minimum(surfels.area, MAX_AREA).astype(np.float16),
     }
 
 
@@ -134,7 +135,7 @@ def _pack_texels(texels: Texels, surfels: int) -> dict[str, np.ndarray]:
         "texel_count": np.bincount(texels.surfel, minlength=surfels).astype(np.uint8),
         "texel_position": np.round(np.clip(texels.position + 0.5, 0, 1) * 65535).astype(np.uint16),
         "texel_shift": np.round(np.clip(texels.shift, -1, 1) * 32767).astype(np.int16),
-        "texel_area": texels.area.astype(np.float16),
+        "texel_area": np.minimum(texels.area, MAX_AREA).astype(np.float16),
     }
 
 

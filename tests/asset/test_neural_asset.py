@@ -183,3 +183,13 @@ def test_normals_of_voxels_point_outward():
     normal = neural_asset.estimate_voxel_normals(grid[ball])[distance[ball] > 19]
     outward = (away / distance[:, None])[ball][distance[ball] > 19]
     assert (normal * outward).sum(1).min() > 0.9
+
+
+def test_more_surface_in_a_cell_than_a_file_holds_opens_again():
+    """As of a mesh whose triangles lie upon each other thousands of times."""
+    surfels = some_asset().surfels
+    area = surfels.area * 1e6
+    texels = assets.Texels(np.arange(len(surfels), dtype=np.int32), surfels.position, surfels.position, area)
+    heavy = replace(some_asset(texels=texels), surfels=replace(surfels, area=area))
+    read = assets.from_bytes(assets.to_bytes(heavy))
+    assert read.surfels.area.max() == read.texels.area.max() == 65504
