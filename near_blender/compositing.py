@@ -18,6 +18,7 @@ ENGINE = "NEAR"
 _OURS = "near_compositing"  # a node's property: it came with build()
 _OVER = "CompositorNodeAlphaOver"
 _PLAIN = {"R_LAYERS", "COMPOSITE", "VIEWER", "REROUTE"}  # nodes that change no picture
+_LINKS = bpy.app.version < (5, 1, 0)  # whether what is in a scene may change while a render begins: 5.2 ends
 _FOLLOWED = ("camera", "world", "frame_start", "frame_end", "frame_step")
 _FOLLOWED_IN_RENDER = (
     "resolution_x", "resolution_y", "resolution_percentage", "pixel_aspect_x", "pixel_aspect_y", "use_border",
@@ -196,10 +197,13 @@ def _copy(source: Any, target: Any, names: tuple[str, ...]) -> None:
 
 @bpy.app.handlers.persistent
 def _on_render(scene: bpy.types.Scene, *_: Any) -> None:
-    if _catch_up_with(scene) is not None:
-        for ob in list_assets(scene):  # some may have been appended, or dropped from the Asset Browser
-            if not ob.near.is_composited:
-                include(scene, ob)
+    companion = _catch_up_with(scene) if _LINKS else find_companion(scene)
+    if companion is None:
+        return
+    _follow_settings(scene, companion)
+    for ob in list_assets(companion):  # some may have been appended, or dropped from the Asset Browser
+        if not ob.near.is_composited:
+            include(scene, ob)
 
 
 def _catch_up_with(scene: Any) -> Any:
