@@ -62,11 +62,11 @@ def subdivide(skin: Skin, longest: float, most: int = 500_000) -> Skin:
     """The same surface with edges up to `longest` asset units, as long as that takes no more than `most` triangles, so
     that it can be bent. What meets at an edge is divided alike and stays whole."""
     while True:
-        points = skin.vertices[skin.faces]
-        split = np.linalg.norm(points - np.roll(points, -1, 1), axis=2) > longest  # (F, 3), the edges from each corner
-        if not split.any() or len(skin.faces) + split.sum() > most:
+        edges = find_edges(skin.faces)
+        split = measure_edges(skin, edges[0]) > longest
+        if not split.any() or len(skin.faces) + split[edges[1]].sum() > most:
             return skin
-        skin = split_edges(skin, split)
+        skin = split_edges(skin, edges, split)
 
 
 def find_facing(skin: Skin) -> np.ndarray:
@@ -82,17 +82,21 @@ def find_facing(skin: Skin) -> np.ndarray:
 def find_edges(faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The edges of triangles (F, 3), (E, 2) rows of vertices, the lower first, and which of them leads from each corner
     to the next, (F, 3)."""
-    ends = np.sort(np.stack([faces, np.roll(faces, -1, 1)], 2).astype(np.int64), 2)
-    keys, row = np.unique(ends[..., 0] << 32 | ends[..., 1], return_inverse=True)
+    start, end = faces.astype(np.int64), np.roll(faces, -1, 1).astype(np.int64)
+    keys, row = np.unique(np.minimum(start, end) << 32 | np.maximum(start, end), return_inverse=True)
     return np.stack([keys >> 32, keys & 0xffffffff], 1), row.reshape(faces.shape)
 
 
-def split_edges(skin: Skin, split: np.ndarray) -> Skin:
-    """Halves the edges that split (F, 3) says, each from a corner to the next, in all faces that share one. Vertices
-    keep their rows; new ones follow."""
-    ends, row = find_edges(skin.faces)
-    chosen = np.zeros(len(ends), bool)
-    chosen[row[split]] = True
+def measure_edges(skin: Skin, ends: np.ndarray) -> np.ndarray:
+    """(E,) how long edges (E, 2) are, asset units."""
+    x, y, z = (skin.vertices[ends[:, 0]] - skin.vertices[ends[:, 1]]).T
+    return np.sqrt(x * x + y * y + z * z)
+
+
+def split_edges(skin: Skin, edges: tuple[np.ndarray, np.ndarray], chosen: np.ndarray) -> Skin:
+    """Halves the chosen ones, (E,), of a skin's edges, as find_edges finds them, in all faces that share one. Vertices
+    keep their rows; new ones follow, in the order of the edges."""
+    ends, row = edges
     split = chosen[row]
     middle = len(skin.vertices) + (np.cumsum(chosen) - 1)[row]  # of edges that are split
     ends, count = ends[chosen], split.sum(1)
@@ -109,7 +113,7 @@ def split_edges(skin: Skin, split: np.ndarray) -> Skin:
     def halve(values: np.ndarray | None, even: bool = False) -> np.ndarray | None:
         if values is None:
             return None
-        new = values[ends].mean(1)
+        new = (values[ends[:, 0]] + values[ends[:, 1]]) / 2
         return np.concatenate([values, unit(new) if even else new]).astype(np.float32)
 
     return replace(skin, vertices=halve(skin.vertices), normal=halve(skin.normal, True), uv=halve(skin.uv),

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..asset import Skin, SkinMaterial
 from ..asset.blending import SurfelBlend
-from ..asset.skin import find_edges, find_facing, split_edges, subdivide
+from ..asset.skin import find_edges, find_facing, measure_edges, split_edges, subdivide
 from ..directions import unit
 from ..image import srgb_decode, srgb_encode
 from ..mesh import Mesh, compute_face_normals
@@ -58,13 +58,16 @@ def paint_skin(shape: Mesh, paint: Paint, leans: bool = False, progress: Progres
     skin = replace(bare, color=np.ones((len(bare.vertices), 4), np.float32), materials=(PAINTED,),
                    pictures=_draw_ramps())
     skin = _paint(skin, np.arange(len(skin.vertices)), paint, leans, config)
-    finest = config.finest
     rounds = config.rounds if paint.detail is None else config.fine_rounds
+    first, before = 0, np.inf  # edges between vertices below first, longer than before, have been asked for
     for number in range(rounds):
         progress("Skin", number / rounds)
-        if number == config.rounds:
-            finest /= 2  # a photo's fine crop has twice the pixels
-        first, skin = len(skin.vertices), split_edges(skin, _choose_edges(skin, paint, finest, config))
+        finest = config.finest / (1 if number < config.rounds else 2)  # a photo's fine crop has twice the pixels
+        edges = find_edges(skin.faces)
+        length = measure_edges(skin, edges[0])
+        due = (length > finest) & ((edges[0][:, 1] >= first) | (length <= before))
+        first, before = len(skin.vertices), finest
+        skin = split_edges(skin, edges, _choose_edges(skin, edges, due, paint, config))
         skin = _paint(skin, np.arange(first, len(skin.vertices)), paint, leans, config)
     if paint.detail is None:
         return skin
@@ -101,32 +104,28 @@ def _paint(skin: Skin, rows: np.ndarray, paint: Paint, leans: bool, config: Pain
     return replace(skin, color=color, uv=uv, normal=normal)
 
 
-def _choose_edges(skin: Skin, paint: Paint, finest: float, config: PaintingConfig) -> np.ndarray:
-    """Which edges, (F, 3) each from a corner to the next, are to be halved, since colours bend along them: the most
-    bent, where there is no room for all. finest: asset units; shorter ones are not."""
-    ends, row = find_edges(skin.faces)
-    bent = np.zeros(len(ends), np.float32)
-    long = np.flatnonzero(_measure_edges(skin, ends) > finest)
-    middle = np.ascontiguousarray(skin.vertices[ends[long]].mean(1), np.float32)
-    told = paint.tell(middle, unit(find_facing(skin)[ends[long]].mean(1)))[:, COLOR]
-    bent[long] = np.abs(srgb_encode(told) - srgb_encode(skin.color[ends[long], :3].mean(1))).max(1)
-    wanted = np.flatnonzero(bent > config.color_step)
-    wanted = wanted[np.argsort(-bent[wanted], kind="stable")]
+def _choose_edges(skin: Skin, edges: tuple[np.ndarray, np.ndarray], due: np.ndarray, paint: Paint,
+                  config: PaintingConfig) -> np.ndarray:
+    """Which edges, (E,), are to be halved, since colours bend along them: the most bent, where there is no room for
+    all. due: (E,), which are asked for."""
+    (ends, row), asked = edges, np.flatnonzero(due)
+    near, far = ends[asked].T
+    facing = find_facing(skin)
+    told = paint.tell((skin.vertices[near] + skin.vertices[far]) / 2, unit(facing[near] + facing[far]))[:, COLOR]
+    apart = np.abs(srgb_encode(told) - srgb_encode((skin.color[near, :3] + skin.color[far, :3]) / 2))
+    bent = np.maximum(np.maximum(apart[:, 0], apart[:, 1]), apart[:, 2])
+    order = np.argsort(-bent, kind="stable")
+    wanted = asked[order[:np.count_nonzero(bent > config.color_step)]]
     more = np.cumsum(np.bincount(row.ravel(), minlength=len(ends))[wanted])  # each face that has it becomes two
-    split = np.zeros(len(ends), bool)
-    split[wanted[more <= config.faces - len(skin.faces)]] = True
-    return split[row]
-
-
-def _measure_edges(skin: Skin, ends: np.ndarray) -> np.ndarray:
-    """(E,) how long edges (E, 2) are, asset units."""
-    return np.linalg.norm(skin.vertices[ends[:, 0]] - skin.vertices[ends[:, 1]], axis=1)
+    chosen = np.zeros(len(ends), bool)
+    chosen[wanted[more <= config.faces - len(skin.faces)]] = True
+    return chosen
 
 
 def _measure_apart(skin: Skin) -> np.ndarray:
     """(V,) how long the edges at each vertex are in the mean, asset units."""
     ends = find_edges(skin.faces)[0]
-    length = np.repeat(_measure_edges(skin, ends), 2)
+    length = np.repeat(measure_edges(skin, ends), 2)
     count = np.bincount(ends.ravel(), minlength=len(skin.vertices))
     return np.bincount(ends.ravel(), length, len(skin.vertices)) / np.maximum(count, 1)
 
