@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 from .. import cycles_motion
@@ -42,9 +43,7 @@ def inherit_moves(ob: Any, other: Any) -> None:
 
 def _copy_track(own: Any, track: Any) -> None:
     own.name, free = track.name, max((int(strip.frame_end) + 1 for strip in track.strips), default=0)
-    for strip in track.strips:
-        if strip.action is None:
-            continue
+    for strip in _list_clips(track.strips):
         made = own.strips.new(strip.name, free, strip.action)  # it is a frame's, and may be longer than it will be
         if hasattr(strip, "action_slot"):
             made.action_slot = strip.action_slot
@@ -53,6 +52,15 @@ def _copy_track(own: Any, track: Any) -> None:
                 if name not in ("action", "action_slot"):
                     setattr(made, name, getattr(strip, name))
     own.mute, own.is_solo = track.mute, track.is_solo
+
+
+def _list_clips(strips: Any) -> Iterator[Any]:
+    """The strips that play an action, those that meta strips hold, too: these lie where they play."""
+    for strip in strips:
+        if strip.action is not None:
+            yield strip
+        elif not strip.mute:
+            yield from _list_clips(strip.strips)
 
 
 def _assign(moves: Any, action: Any, slot: Any) -> None:

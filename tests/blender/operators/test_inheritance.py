@@ -85,6 +85,33 @@ def test_strips_that_meet_between_frames_play_on(box, make_asset):
     assert strips[0].frame_end == again.frame_start == 5.75 and places[0] < places[1] and places[2] > places[3]
 
 
+def test_strips_in_a_meta_strip_play_on(box, make_asset):
+    for frame, x in ((1, 0), (11, 3)):
+        box.location.x = x
+        box.keyframe_insert("location", frame=frame)
+    action = box.animation_data.action
+    push_action(box)
+    [track] = box.animation_data.nla_tracks
+    again = track.strips.new("Again", 40, action)
+    if hasattr(again, "action_slot"):
+        again.action_slot = track.strips[0].action_slot
+    for strip in track.strips:
+        strip.select = True
+    window = bpy.context.window_manager.windows[0]
+    area = window.screen.areas[0]
+    area.type = "NLA_EDITOR"
+    region = next(each for each in area.regions if each.type == "WINDOW")
+    with bpy.context.temp_override(window=window, area=area, region=region, object=box):
+        bpy.ops.nla.meta_add()
+    assert [strip.type for strip in track.strips] == ["META"]
+    ob, places = make_asset(box), []
+    for frame in (3, 15, 30, 42, 48, 60):
+        bpy.context.scene.frame_set(frame)
+        np.testing.assert_allclose(ob.matrix_world, box.matrix_world, atol=1e-5)
+        places.append(ob.matrix_world.translation.x)
+    assert places[0] < places[1] and places[3] < places[4]
+
+
 @pytest.mark.parametrize("pushed", [False, True, "and tweaked"])
 def test_a_source_that_was_keyed_to_appear_stays_hidden(box, make_asset, pushed):
     for frame, hidden in ((1, True), (5, False)):
