@@ -196,6 +196,10 @@ class FusionConfig:
     front_depth: float = 3.0  # cells of 128^3 behind a front over which it speaks for the solid
     smoothing: int = 1  # times that evidence is smoothed over the cells of 128^3 and their neighbours
     fill_radius: int = 3  # pixels of 128; what is filled behind a pixel fades over so many around it
+    bar_widths: tuple[float, float] = (12.0, 24.0)  # pixels of 128; what is filled behind a bar is no wider than that:
+    #                                             from a bar to what is none
+    few_photos: int = 3  # at most; of so many what is thin in their hull is taken for bars, too: "bars"
+    corner_radius: int = 4  # pixels of 128 from what is wide into its corners
     fill_focus: float = 8.0  # cells of 128^3; what is so much less deep than the deepest behind a pixel is not filled
     filled_depth: float = 0.5  # cells of 128^3; how deep at least the solid is somewhere behind every pixel
     settled_angles: tuple[float, float] = (20.0, 40.0)  # degrees beside a side of the object and above, at most, of

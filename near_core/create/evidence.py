@@ -9,7 +9,7 @@ import numpy as np
 from ..asset import CELL, RESOLUTION
 from ..asset.surfels import SURFEL_RESOLUTION
 from ..directions import unit
-from ..image.filters import blur_binomial, blur_box, double, local_maximum, neighbourhoods
+from ..image.filters import blur_binomial, blur_box, distances, double, local_maximum, neighbourhoods
 from ..mesh import Mesh
 from ..models.mini.layout import SIZE
 from ..models.mini.runtime import NearMini
@@ -21,7 +21,7 @@ from .revolution import turn_outlines
 from .sampling import sample_surface
 from .shape import align_front, drop_debris, measure_thickness, predict_solid
 from .symmetry import LEFT_RIGHT, Movement, average_twins, carve_twins, find_mirrors
-from .thickness import TURNED, doubt_depth, inflate_outline
+from .thickness import TURNED, doubt_depth, fit_discs, inflate_outline
 from .view import PhotoView, compute_cell_centres, look_up, project, reach
 
 
@@ -55,7 +55,9 @@ def reconstruct_surface(model: NearMini, views: list[PhotoView], progress: Progr
     deep = drop_debris(np.minimum(hull, resize_grid(solid, resolution)), config.debris_share)
     mesh = extract_mesh(deep, config.smoothing, config.normal_smoothing)
     lack = np.float32(np.clip(measure_lack(mesh, views), 0, fusion.most_growth))
-    return extract_mesh(deep + lack, config.smoothing, config.normal_smoothing) if lack else mesh, mirrors
+    if lack:  # what was hardly nothing becomes specks
+        mesh = extract_mesh(drop_debris(deep + lack, config.debris_share), config.smoothing, config.normal_smoothing)
+    return mesh, mirrors
 
 
 def measure_lack(mesh: Mesh, views: list[PhotoView]) -> float:
@@ -145,26 +147,30 @@ def weigh_evidence(views: list[PhotoView], logits: np.ndarray, hull: np.ndarray,
     logits: (64, 64, 64) of what is inside, all photos together. hull: (128, 128, 128), positive inside all outlines.
     Every photo's front, aligned to the solid, speaks against what is before it, but hardly where the hull is thinner
     than fronts err: it would cut sheets and legs off. Where a pixel of an outline has nothing behind it, what is
-    likeliest there is filled, so that thin parts stay. What a front says and what is filled holds for all mirror
-    images, in which the hull is itself.
+    likeliest there is filled, so that thin parts stay, and fades to its sides, but not where a photo shows a bar or,
+    of few photos, the hull is thin. What a front says and what is filled holds for all mirror images, in which the hull
+    is itself.
     """
     inside = np.flatnonzero(hull > -1)
     points = compute_cell_centres(SURFEL_RESOLUTION)[inside]
     _align_fronts(views, logits, hull, config, fusion)
     sure = double(logits).ravel()[inside]
-    voice = fusion.front_weight * double(measure_thickness(hull, fusion.thick_radius)).ravel()[inside]
+    thick = double(measure_thickness(hull, fusion.thick_radius)).ravel()[inside]
     for number, view in enumerate(views):
         progress("Shape", number / len(views))
-        sure += voice * _vote(view, points, fusion)
+        sure += fusion.front_weight * thick * _vote(view, points, fusion)
     twins = [mirror.find_twins(inside) for mirror in mirrors]
     for twin in twins:
         sure = (sure + sure[twin]) / 2
     sure = _smooth(sure, inside, fusion.smoothing)
     lines = [_Sightlines(view, points) for view in views]
+    wide = [look_up(_measure_width(view, fusion)[None], line.uv)[:, 0] for view, line in zip(views, lines)]
+    if len(views) <= fusion.few_photos:
+        wide = [share * thick for share in wide]
     deep = sure / config.logits_per_cell
     for _ in range(fusion.fill_rounds):
-        for line in lines:
-            deep += line.find_lack(deep, fusion)
+        for line, share in zip(lines, wide):
+            deep += line.find_lack(deep, share, fusion)
         for twin in twins:
             deep = np.maximum(deep, deep[twin])
     out = np.full(hull.size, -4, np.float32)
@@ -216,16 +222,24 @@ class _Sightlines:
         """(P,) float32: by how much values (P,) are below the largest behind the same pixel."""
         return np.append(self.find_deepest(deep), 0)[self.pixel] - deep
 
-    def find_lack(self, deep: np.ndarray, fusion: FusionConfig) -> np.ndarray:
-        """(P,) float32: by how much values (P,) must grow for the largest behind each known pixel to be filled_depth;
-        the pixels within fill_radius around it grow along. What is less likely than the largest grows less: else
-        sheets would stand along the view."""
+    def find_lack(self, deep: np.ndarray, wide: np.ndarray, fusion: FusionConfig) -> np.ndarray:
+        """(P,) float32: by how much values (P,) must grow for the largest behind each known pixel to be filled_depth.
+        As far as what is there is wide, (P,) 0..1, the pixels within fill_radius around it grow along: bars would
+        become broad. What is less likely than the largest grows less: else sheets would stand along the view."""
         lack = np.where(self.known, np.maximum(fusion.filled_depth - self.find_deepest(deep), 0), 0).reshape(SIZE, SIZE)
         around = lack
         for _ in range(fusion.fill_radius):
             around = neighbourhoods(around).max(0)
-        lack = np.maximum(lack, blur_box(around, fusion.fill_radius)).astype(np.float32)
-        return look_up(lack[None], self.uv)[:, 0] * np.clip(1 - self.measure_below(deep) / fusion.fill_focus, 0, 1)
+        around = np.maximum(blur_box(around, fusion.fill_radius) - lack, 0)
+        own, more = look_up(np.stack([lack, around]).astype(np.float32), self.uv).T
+        return (own + wide * more) * np.clip(1 - self.measure_below(deep) / fusion.fill_focus, 0, 1)
+
+
+def _measure_width(view: PhotoView, fusion: FusionConfig) -> np.ndarray:
+    """How little the parts that pixels show are bars, (SIZE, SIZE) float32 0..1. Corners of what is wide are wide."""
+    across = 2 * local_maximum(fit_discs(distances(view.mask)), fusion.corner_radius)
+    least, most = fusion.bar_widths
+    return np.clip((across - least) / (most - least), 0, 1).astype(np.float32)
 
 
 def _smooth(values: np.ndarray, inside: np.ndarray, times: int) -> np.ndarray:

@@ -20,12 +20,12 @@ def inflate_outline(view: LayerView) -> tuple[np.ndarray, np.ndarray]:
     """How thick a round body of a view's outline is at each pixel, and how wide that body is: (SIZE, SIZE) each, asset
     units. Its radius is that of the largest disc around the pixel that the silhouette has room for."""
     edge = distances(view.mask & ~view.torn)
-    radius = _fit_discs(edge)
+    radius = fit_discs(edge)
     pixel = reach(view.camera) / SIZE
     return 2 * np.sqrt(np.maximum(edge * (2 * radius - edge), 0)) * pixel, 2 * radius * pixel
 
 
-def _fit_discs(edge: np.ndarray) -> np.ndarray:
+def fit_discs(edge: np.ndarray) -> np.ndarray:
     """The radius of the largest disc inside an outline that covers each pixel, in pixels: (S, S), by how far pixels are
     from the edge, (S, S)."""
     radius = edge.copy()
@@ -81,7 +81,7 @@ def _measure_thinness(view: LayerView, uv: np.ndarray, config: ReconstructionCon
         return 0.0
     pixel = reach(view.camera) / SIZE
     # corners of what is wide are not thin
-    across = 2 * pixel * local_maximum(_fit_discs(distances(view.mask)), round(config.thin_width / pixel / 2))
+    across = 2 * pixel * local_maximum(fit_discs(distances(view.mask)), round(config.thin_width / pixel / 2))
     return np.clip(2 - look_up(across[None], np.clip(uv, -1, 1))[:, 0] / config.thin_width, 0, 1)
 
 

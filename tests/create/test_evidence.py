@@ -114,6 +114,20 @@ def test_a_shape_grows_as_far_as_its_photos_show_it(model, monkeypatch):
     assert 0.3 < sizes[1] - sizes[0] < 1.2  # half a cell on each side, at most
 
 
+def test_what_is_nearly_nothing_does_not_grow_into_specks(model, monkeypatch):
+    """A ball in a wider outline, and beside it a few cells that growth by half a cell would make solid."""
+    photos, cropped = photographed((0, 90, 180, 270), balls=np.array([[0.0, 0, 0, 0.4]]))
+    views = [PhotoView(look_at(model, photo, camera), camera) for photo, camera in zip(photos, cropped)]
+    away = np.linalg.norm(compute_cell_centres(128), axis=1).reshape((128,) * 3)
+    solid = np.clip((0.2 - away) * 128, -4, 4).astype(np.float32)
+    solid[62:66, 62:66, 98:102] = -0.2
+    monkeypatch.setattr(evidence, "weigh_evidence", lambda *given: solid.copy())
+    monkeypatch.setattr(evidence, "measure_lack", lambda mesh, views: 2.0)
+    mesh, _ = evidence.reconstruct_surface(model, views, config=ReconstructionConfig(symmetry="off"))
+    farthest = np.linalg.norm(mesh.vertices, axis=1).max() * 128
+    assert 0.2 * 128 < farthest < 0.2 * 128 + 2
+
+
 def test_what_is_filled_on_one_side_stays_when_both_are_one():
     """A photo from the right of a block of which nothing seems likely: what fills its outline does so on the left, too,
     and what the front says against it does not undo that."""
@@ -156,6 +170,19 @@ def test_a_wrong_front_cuts_no_sheet(thickness, cut):
     solid = weigh_evidence([view], logits, hull, fusion=FusionConfig(fill_rounds=0))
     first = (solid[96, :, 64] > 0).argmax()
     assert (first > middle.start + 1) == cut and (solid[96] > 0).any()
+
+
+@pytest.mark.parametrize("width, fades", [(4, False), (40, True)])
+def test_a_bar_is_filled_no_wider_than_it_is_seen(width, fades):
+    """A photo that shows a bar or a board, pixels wide, of which nothing seems likely: what is filled behind a board
+    fades to both sides, behind a bar hardly. The board's corners are no bars."""
+    view = view_of(cameras.orbit(0, 0, 3, 18, 128, 128), np.full((128, 128), -0.4, np.float32))
+    view.mask[:, :64 - width // 2] = view.mask[:, 64 + width // 2:] = False
+    solid = weigh_evidence([view], np.full((64, 64, 64), -2, np.float32), np.full((128, 128, 128), 4, np.float32))
+    assert (solid[66 - width // 2:62 + width // 2, :, 40:88].max(1) > 0).all()
+    nothing = solid[0, :, 64].max()
+    wide = (solid.max(1)[:, 64] > nothing + 0.1).sum() - width
+    assert wide >= 6 if fades else wide <= 4
 
 
 def test_what_is_flat_is_cut_off_behind_the_photos_that_show_it_flat():
