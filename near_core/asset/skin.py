@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ..directions import decode_octahedral, encode_octahedral, unit
-from ..errors import NearError
+from ..errors import Message, NearError
 from ..mesh import BRIGHTEST, Mesh, compute_face_normals, texture
 
 MAX_FACES, MAX_VERTICES, MAX_MATERIALS = 4_000_000, 12_000_000, 256
@@ -128,7 +128,7 @@ def decode_pictures(pictures: Sequence[bytes]) -> list[np.ndarray]:
         if max(found[-1].shape[:2]) > MAX_SIDE:
             raise NearError("A map of the asset is larger than {most} pixels.", "Create the asset again.",
                             most=MAX_SIDE)
-        texture.require_room(found, "The asset")
+        texture.require_room(found, Message("The asset"))
     return found
 
 

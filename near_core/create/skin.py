@@ -12,6 +12,8 @@ from ..asset.skin import MAPS, MAX_SIDE
 from ..mesh import Mesh, compute_face_normals
 from .config import SkinConfig
 
+USUAL = 2.5  # triangles for each vertex: a closed surface has two; where there are more some lie doubled
+
 
 def make_skin(mesh: Mesh, config: SkinConfig) -> Skin:
     """The skin of a mesh in the asset's frame: config.faces triangles and config.picture_bytes of maps at most."""
@@ -23,21 +25,25 @@ def make_skin(mesh: Mesh, config: SkinConfig) -> Skin:
     vertex = {name: part[first] for name, part in corner.items()}
     pictures: list[np.ndarray] = []
     materials = tuple(_convert(material, pictures) for material in mesh.materials)
+    faces, material = row.reshape(-1, 3), mesh.material_index
+    kept = _find_different(faces, material)
     return Skin(vertex["position"], vertex.get("normal"), vertex["uv"], vertex.get("color"),
-                row.reshape(-1, 3).astype(np.int32), mesh.material_index.astype(np.int32), materials,
+                faces[kept].astype(np.int32), material[kept].astype(np.int32), materials,
                 encode_pictures(pictures, config.picture_bytes))
 
 
 def merge_vertices(mesh: Mesh, most: int) -> Mesh:
     """A mesh of no more than `most` triangles: vertices in one cell of a grid become one.
 
-    The grid is the finest that will do, of 2048 cells along the cube's edge to begin with. What has no area goes. The
-    corners keep their normals and places on maps. Source: Rossignac and Borrel 1993.
+    The grid is the finest that will do, of 2048 cells along the cube's edge to begin with. What has no area goes, then
+    what is there twice. The corners keep their normals and places on maps. Source: Rossignac and Borrel 1993.
     """
     area = compute_face_normals(mesh)[1]
     mesh, cells = _take_faces(mesh, area > 0), 2048.0
+    if len(mesh.faces) > most:
+        mesh = _drop_doubles(mesh)
     while len(mesh.faces) > most:
-        smaller = _cluster(mesh, cells)
+        smaller = _drop_doubles(_cluster(mesh, cells))
         if not len(smaller.faces):  # they lie upon each other, or each in a cell of its own
             return _take_largest(mesh, most)
         mesh, cells = smaller, cells / 1.25
@@ -71,6 +77,24 @@ def _gather_corners(mesh: Mesh) -> dict[str, np.ndarray]:
     if mesh.corner_color is not None:
         corner["color"] = mesh.corner_color.reshape(-1, 4)
     return {name: np.ascontiguousarray(part, np.float32) + np.float32(0) for name, part in corner.items()}
+
+
+def _drop_doubles(mesh: Mesh) -> Mesh:
+    """The mesh without faces that are there twice, which are looked for where there are many."""
+    if len(mesh.faces) <= USUAL * len(mesh.vertices):
+        return mesh
+    return _take_faces(mesh, _find_different(mesh.faces, mesh.material_index))
+
+
+def _find_different(faces: np.ndarray, material: np.ndarray) -> np.ndarray:
+    """(F,) bool: the first of the faces (F, 3) that have the same vertices, side and material (F,)."""
+    turned = np.take_along_axis(faces, (faces.argmin(1)[:, None] + np.arange(3)) % 3, 1)
+    code, several = material.astype(np.int64), int(faces.max(initial=0)) + 1
+    for corner in turned.T:
+        _, first, code = np.unique(code * several + corner, return_index=True, return_inverse=True)
+    chosen = np.zeros(len(faces), bool)
+    chosen[first] = True
+    return chosen
 
 
 def _take_largest(mesh: Mesh, most: int) -> Mesh:

@@ -39,7 +39,7 @@ def require_room(pictures: Iterable[np.ndarray], file: str) -> None:
     """Raises NearError where all pictures of a file together, or all maps made of them, are too large."""
     texels = sum(picture.size // 4 for picture in pictures)
     if texels > 4 * MAX_PIXELS:
-        raise NearError("The textures of {file} have {millions:.0f} million pixels.",
+        raise NearError("{file} has textures of {millions:.0f} million pixels in all.",
                         "Scale them down to 4096 pixels or less.", file=file, millions=texels / 1e6)
 
 

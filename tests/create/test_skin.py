@@ -40,6 +40,24 @@ def test_a_large_mesh_keeps_its_shape():
     assert np.isclose(compute_face_normals(mesh)[1].sum(), np.pi, rtol=0.02)
 
 
+def test_what_is_there_twice_goes_first():
+    mesh = ball(8)
+    mesh = replace(mesh, faces=mesh.faces[compute_face_normals(mesh)[1] > 0])
+    count, times = len(mesh.faces), 20
+    turned = np.concatenate([np.roll(mesh.faces, turn, 1) for turn in range(times)])
+    assert np.array_equal(merge_vertices(Mesh(mesh.vertices, turned), count).faces, mesh.faces)
+    own = (np.arange(times)[:, None, None] * len(mesh.vertices) + mesh.faces).reshape(-1, 3)
+    copies = Mesh(np.tile(mesh.vertices, (times, 1)), own.astype(np.int32))
+    assert len(merge_vertices(copies, count).faces) <= count
+    skin = make_skin(copies, SkinConfig())
+    assert len(skin.faces) == count and np.array_equal(skin.vertices[skin.faces], mesh.vertices[mesh.faces])
+    sides = Mesh(mesh.vertices, np.concatenate([mesh.faces, mesh.faces[:, ::-1]]))
+    layers = Mesh(mesh.vertices, np.tile(mesh.faces, (2, 1)), materials=(Material(), Material(roughness=0.2)),
+                  material_index=np.repeat([0, 1], count).astype(np.int32))
+    for kept in (sides, layers):
+        assert len(make_skin(kept, SkinConfig()).faces) == 2 * count
+
+
 def test_of_triangles_upon_each_other_one_stays():
     """Coarser and coarser cells would leave none of them."""
     corners = np.float32([[0, 0, 0], [0.5, 0, 0], [0, 0.5, 0]])
