@@ -27,14 +27,15 @@ def _list_paths(objects: Iterable[Any]) -> Iterator[tuple[Any, str]]:
 
 
 def _move_paths(objects: Iterable[Any], before: str, now: str) -> Iterator[tuple[Any, str, str]]:
-    """Has paths from one folder go from another one, where a file is there; gives what they were."""
+    """Has paths from one folder go from another one, where a file is there; gives what they were. now: empty for none,
+    of a file that was never saved and of the startup file; then they name the whole way."""
     for owner, name in list(_list_paths(objects)):
         path = getattr(owner, name)
         file = os.path.normpath(os.path.join(before, path.removeprefix(_BESIDE)))
         if os.path.isfile(file):
             moved = file
             with contextlib.suppress(ValueError):  # another drive
-                moved = bpy.path.relpath(file, start=now)
+                moved = bpy.path.relpath(file, start=now) if now else file
             owner[name] = moved  # told nobody: it is the same photo
             yield owner, name, path
 
@@ -42,9 +43,9 @@ def _move_paths(objects: Iterable[Any], before: str, now: str) -> Iterator[tuple
 @bpy.app.handlers.persistent
 def _on_saving(file: str, *_: Any) -> None:
     _make_groups()
-    before, now = (os.path.dirname(os.path.abspath(path)) for path in (bpy.data.filepath, file))
+    before, now = (os.path.dirname(os.path.abspath(path)) if path else "" for path in (bpy.data.filepath, file))
     objects: Any = bpy.data.objects
-    _moved[:] = _move_paths(objects, before, now) if bpy.data.filepath and before != now else []
+    _moved[:] = _move_paths(objects, before, now) if before and before != now else []
 
 
 @bpy.app.handlers.persistent

@@ -161,12 +161,12 @@ class _Shading:
     def _find_corners(self) -> corners.Corners | None:
         piece, surfels, between = self.piece, self.surfels, self.piece.skin.between
         even = None if between is None else between.find_even(surfels, piece.size, self.turned)
-        if even is None or not even.any():
+        tiles, camera = piece.strip.config.skin_tiles, piece.strip.camera
+        if even is None or not even.any() or not tiles:
             return None
-        camera = piece.strip.camera
         return corners.find(piece.points.pixel, surfels.position, surfels.normal, surfels.shading_normal,
                             surfels.roughness, piece.size, even, camera.width, camera.height, piece.start,
-                            piece.strip.config.skin_tiles, threads=self.threads)
+                            tiles, threads=self.threads)
 
     def choose(self) -> np.ndarray:
         """The rows that are to be worked out: what lies between no others."""

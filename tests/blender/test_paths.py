@@ -87,6 +87,16 @@ def test_appended_assets_find_their_photos(project):
     assert find_files(bring(project, link=False)) == list_files(project)
 
 
+@pytest.mark.skipif(not hasattr(bpy.app.handlers, "blend_import_post"), reason="Blender tells of it since 4.3")
+def test_assets_that_a_file_without_a_folder_took_in_find_their_photos_when_it_is_saved(project):
+    bpy.ops.wm.read_homefile(use_factory_startup=True, use_empty=True)
+    with bpy.data.libraries.load(str(project / "first" / "scene.blend"), link=False) as (_, wanted):
+        wanted.objects = ["Mug"]
+    assert find_files(wanted.objects[0]) == list_files(project)
+    bpy.ops.wm.save_as_mainfile(filepath=str(project / "other" / "scene.blend"))
+    assert find_files(wanted.objects[0]) == list_files(project)
+
+
 def test_linked_assets_and_overrides_find_their_photos(project):
     linked = bring(project, link=True)
     assert find_files(linked) == find_files(linked.override_create()) == list_files(project)

@@ -106,3 +106,11 @@ def test_a_skin_fades_into_surfels_without_a_pop(asset):
     assert np.abs(whole - none).max() > 0.1
     assert np.abs(begun - none).max() < 0.04 and np.abs(nearly - whole).max() < 0.06
     assert np.abs(half - (none + whole) / 2)[solid].max() < 0.02 and np.abs(over - whole)[solid].max() < 0.01
+
+
+def test_light_between_points_is_what_is_worked_out_for_each(asset, renderer):
+    near = cameras.orbit(20, 20, 0.8, 40, 96, 96)
+    quick, whole = (each.render([Instance(asset, np.eye(4))], near, GREY, Settings(passes=("Combined",)))["Combined"]
+                    for each in (renderer, Renderer(splatting=SplattingConfig(skin_tiles=()))))
+    assert (quick != whole).any(-1).mean() > 0.3, "it is interpolated"
+    assert np.abs(quick - whole).max() < 0.01
