@@ -65,10 +65,17 @@ def test_no_more_faces_than_there_is_room_for(halves):
     assert len(plain.faces) < len(paint_skin(shape, Paint(SurfelBlend(surfels, texels)), config=PaintingConfig(
         most, color_step=0.0)).faces) <= most
     assert len(paint_skin(shape, Paint(SurfelBlend(surfels, texels)), config=PaintingConfig(6)).faces) <= 6
-    thrice = Mesh(shape.vertices, np.tile(shape.faces, (3, 1)))
-    made = paint_skin(thrice, Paint(SurfelBlend(surfels, texels)), config=PaintingConfig(
-        3 * len(plain.faces) + 100, color_step=0.0))
-    assert 3 * len(plain.faces) < len(made.faces) <= 3 * len(plain.faces) + 100, "edges that six faces share, too"
+    angle = np.linspace(0, np.pi / 2, 6)
+    ends = np.stack([0 * angle, 0.5 * np.cos(angle) - 0.3, 0.5 * np.sin(angle) - 0.25], 1)
+    corners = np.concatenate([[[-0.45, -0.3, -0.25], [0.45, -0.3, -0.25]], ends]).astype(np.float32)
+    book = Mesh(corners, np.int32([[0, 1, row] for row in range(2, 8)]))
+    paint = Paint(SurfelBlend(surfels, texels))
+    count = len(paint_skin(book, paint, config=PaintingConfig(color_step=2.0)).faces)
+    for room in (6, 20, 100):
+        made = paint_skin(book, paint, config=PaintingConfig(count + room, color_step=0.0))
+        assert count < len(made.faces) <= count + room, "edges that six faces share, too"
+    twice = paint_skin(Mesh(corners, np.tile(book.faces, (2, 1))), paint, config=PaintingConfig(color_step=2.0))
+    assert len(twice.faces) == count, "what is there twice is painted once"
 
 
 @pytest.mark.parametrize("smooth", [False, True])
