@@ -2,6 +2,7 @@
 sentences, soon, whichever reader meets it."""
 
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -32,6 +33,17 @@ WAYS = {"pipe": os.mkfifo, "device": lambda path: path.symlink_to("/dev/zero"), 
         "loop": lambda path: path.symlink_to(path), "hole": make_hole}
 
 
+@pytest.fixture
+def ending():
+    """Fails a test of which a reader is still waiting after 20 seconds."""
+    before = signal.signal(signal.SIGALRM, lambda *_: pytest.fail("it is waited for"))
+    signal.alarm(20)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.usefixtures("ending")
 @pytest.mark.parametrize("suffix", READERS)
 @pytest.mark.parametrize("way", WAYS)
 def test_what_is_no_file_or_has_no_end_is_said(tmp_path, suffix, way):
