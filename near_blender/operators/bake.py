@@ -145,7 +145,11 @@ class NEAR_OT_bake_mesh(_Baking, bpy.types.Operator):
         return self.execute(context)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        return self.start(context, "mesh", int(self.side))
+        with report_errors(self):
+            if self.filepath:
+                name_file(self.filepath, ".glb")  # before it is computed
+            return self.start(context, "mesh", int(self.side))
+        return {"CANCELLED"}
 
     def finish(self, context: bpy.types.Context, answer: dict[str, Any]) -> set[str]:
         source = self.find_source()

@@ -85,15 +85,18 @@ def test_what_has_no_skin_gets_maps(ball, tmp_path):
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "baked.blend"))
 
 
-@pytest.mark.parametrize("operator", [bpy.ops.near.export_asset, bpy.ops.near.bake_splats])
-@pytest.mark.parametrize("path, words", [("", "No file is named"), ("//ball", "no folder yet"), ("/tmp/", "No file")])
-def test_nothing_is_written_where_no_file_is_named(ball, tmp_path, monkeypatch, operator, path, words):
+@pytest.mark.parametrize("name, path, words", [
+    *((name, *told) for name in ("export_asset", "bake_splats")
+      for told in (("", "No file is named"), ("//ball", "no folder yet"), ("/tmp/", "No file"))),
+    ("bake_mesh", "//ball", "no folder yet"), ("bake_mesh", "/tmp/", "No file")])
+def test_nothing_is_made_where_no_file_is_named(ball, tmp_path, monkeypatch, name, path, words):
     stage.make_stage()
     bpy.context.view_layer.objects.active = stage.add_asset(ball, "Ball")
     monkeypatch.chdir(tmp_path)
+    before = list(bpy.data.objects)
     with pytest.raises(RuntimeError, match=words):
-        operator(filepath=path)
-    assert not list(tmp_path.iterdir())
+        getattr(bpy.ops.near, name)(filepath=path)
+    assert not list(tmp_path.iterdir()) and list(bpy.data.objects) == before
 
 
 def test_splats_and_what_cannot_be_baked(ball, tmp_path):
