@@ -55,8 +55,8 @@ def find(pixel: np.ndarray, position: np.ndarray, plane: np.ndarray, normal: np.
     pixel: (K,) int32, ascending, row-major in a picture of width x height. position: (K, 3), plane: (K, 3) unit
     geometric normals, normal: (K, 3) unit shading normals, roughness: (K,), size: (K,) a pixel's edge at each, float32.
     even: (K,) uint8, pixels along the largest tile in which each may stand for others and be stood for. tiles: their
-    edges in pixels, the larger first: those between no corners of these are looked for between those of the next. They
-    begin at the pixel `start`, column and row. Raises ValueError for anything else.
+    edges in pixels, the larger first, each a multiple of the next: those between no corners of these are looked for
+    between those of the next. They begin at the pixel `start`, column and row. Raises ValueError for anything else.
     """
     count = len(require("pixel", pixel, (None,), np.int32))
     for name, array in (("position", position), ("plane", plane), ("normal", normal)):
@@ -65,7 +65,7 @@ def find(pixel: np.ndarray, position: np.ndarray, plane: np.ndarray, normal: np.
     require("even", even, (count,), np.uint8)
     if count and not (pixel[0] >= 0 and pixel[-1] < width * height and (np.diff(pixel) >= 0).all()):
         raise ValueError(f"pixel must ascend from 0 to {width * height - 1}.")
-    if min(tiles, default=1) < 1:
+    if min(tiles, default=1) < 1 or any(large % small for large, small in zip(tiles, tiles[1:])):
         raise ValueError(f"tiles of {tiles} pixels")
     corner, edge, known = np.full((count, 4), -1, np.int32), np.zeros(count, np.uint8), np.zeros(count, bool)
     for tile in tiles:

@@ -216,8 +216,8 @@ def _catch_up_with(scene: Any) -> Any:
 
 @bpy.app.handlers.persistent
 def _on_update(scene: bpy.types.Scene, *_: Any) -> None:
-    """Not while the scene is evaluated, which ends Blender 5.2 where collections change: they wait until that is over,
-    without a window until the next render."""
+    """Not while the scene is evaluated, which ends Blender 5.2 where collections change: they wait until that is over.
+    Without a window nobody waits: there the next render looks, before Blender 5.1."""
     companion = find_companion(scene)
     if companion is not None:
         _follow_settings(scene, companion)

@@ -70,8 +70,9 @@ def test_what_does_not_fit_is_refused(number, value, wrong):
     made[number] = value
     with pytest.raises(ValueError, match=wrong):
         corners.find(*made, WIDTH, HEIGHT, (0, 0), (4,))
-    with pytest.raises(ValueError, match="tiles"):
-        corners.find(*(each[:2] for each in points()), WIDTH, HEIGHT, (0, 0), (0,))
+    for tiles in ((0,), (4, 3), (2, 4)):  # a corner of one is between no corners of the next
+        with pytest.raises(ValueError, match="tiles"):
+            corners.find(*(each[:2] for each in points()), WIDTH, HEIGHT, (0, 0), tiles)
 
 
 def test_no_points_have_no_corners():
