@@ -129,8 +129,10 @@ def _make_companion(scene: Any) -> Any:
 
 def _adopt(scene: Any) -> Any:
     """A companion for a scene that was copied from one that has one: the nodes came along and show the other's picture.
-    None where it has no such nodes."""
+    None where it has no such nodes, or has them in common with the other, as where a script copies it in Blender 5."""
     tree = _find_tree(scene)
+    if tree is not None and any(_find_tree(other) == tree for other in bpy.data.scenes if other != scene):
+        return None
     ours = [node for node in tree.nodes if node.get(_OURS) and node.type == "R_LAYERS" and node.scene is not None
             ] if tree is not None and tree.is_editable and scene.near.companion_of is None else []
     if not ours:

@@ -178,6 +178,15 @@ def test_a_copied_scene_has_a_companion_of_its_own(scene, tmp_path, kind):
     assert np.array_equal(draw(scene, tmp_path, "after"), before)
 
 
+def test_a_scene_that_a_script_copies_leaves_the_first_ones_nodes(scene):
+    """Blender 5 gives it the same nodes."""
+    bpy.ops.near.build_compositing()
+    copy = scene.copy()
+    compositing._catch_up()
+    shown = {node.scene for node in compositing._find_tree(scene).nodes if node.type == "R_LAYERS"}
+    assert shown == {scene, compositing.find_companion(scene)} and copy not in shown
+
+
 def test_asset_that_is_added_later_is_left_to_the_companion(scene):
     bpy.ops.near.build_compositing()
     bpy.ops.near.add_sample()
