@@ -29,11 +29,15 @@ class Corners:
         """The points that stand for themselves, ascending."""
         return np.flatnonzero(self.corner[:, 0] < 0)
 
-    def settle(self, place: np.ndarray, values: np.ndarray, most: float, threads: int = 0) -> None:
-        """Has those stand for themselves between whose corners values (N, C), float32, differ by `most` or more.
-        place: (K,) int32, the row of each of `own`."""
-        channels = self._require(place, values)
+    def settle(self, place: np.ndarray, values: np.ndarray, most: float, threads: int = 0
+               ) -> tuple[np.ndarray, np.ndarray]:
+        """Has those stand for themselves between whose corners values (N, C), float32, differ by `most` or more:
+        returns which, (R,), ascending, and what their corners were, (R, 4). place: (K,) int32, the row of each of
+        `own`."""
+        channels, before = self._require(place, values), self.corner.copy()
         _settle(self.corner, place, values, len(self.corner), channels, most, threads)
+        rows = np.flatnonzero(self.corner[:, 0] != before[:, 0])
+        return rows, before.take(rows, 0)
 
     def blend(self, place: np.ndarray, values: np.ndarray, rows: slice, threads: int = 0) -> np.ndarray:
         """Values (N, C) as settle takes them, of some points: interpolated between their corners, else their own."""
@@ -63,17 +67,19 @@ def find(pixel: np.ndarray, position: np.ndarray, plane: np.ndarray, normal: np.
         require(name, array, (count, 3))
     require("roughness", roughness, (count,)), require("size", size, (count,))
     require("even", even, (count,), np.uint8)
-    if count and not (pixel[0] >= 0 and pixel[-1] < width * height and (np.diff(pixel) >= 0).all()):
+    if count and not (pixel[0] >= 0 and pixel[-1] < width * height and (pixel[1:] >= pixel[:-1]).all()):
         raise ValueError(f"pixel must ascend from 0 to {width * height - 1}.")
     if min(tiles, default=1) < 1 or any(large % small for large, small in zip(tiles, tiles[1:])):
         raise ValueError(f"tiles of {tiles} pixels")
     corner, edge, known = np.full((count, 4), -1, np.int32), np.zeros(count, np.uint8), np.zeros(count, bool)
+    found = []
     for tile in tiles:
         free = (even >= tile) & ~known
         _find(pixel, position, plane, normal, roughness, size, free, count, width, height, *start, tile, corner,
               threads)
-        between, stands = corner[:, 0] >= 0, np.zeros(count, bool)
-        stands[corner[between & ~known]] = True
-        edge[stands & (edge == 0)] = tile
+        between = corner[:, 0] >= 0
+        found.append(corner.take(np.flatnonzero(between & ~known), 0))
         known = between
+    for tile, stands in zip(reversed(tiles), reversed(found)):  # what stands for others in several has the largest
+        edge[stands] = tile
     return Corners(corner, pixel, width, edge)

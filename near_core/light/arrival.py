@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -22,18 +23,22 @@ class _Arrived:
     LAMPS, LAMPS_SPECULAR = slice(23, 32), slice(32, 44)
 
 
-def light_points(lit: LitSurface, met: MetPoints, mirrored: np.ndarray) -> np.ndarray:
-    """What arrives at points and what they mirror of it, (K, C) float32, as _Arrived: the last ones under lamps alone.
+def light_points(lit: LitSurface, met: MetPoints) -> Callable[[np.ndarray], np.ndarray]:
+    """What arrives at points and what they mirror of it, (K, C) float32, as _Arrived: the last ones under lamps alone;
+    once somebody says what they mirror of the asset, (K, 7 or 13), as mirror_asset makes it."""
+    (opened, glare), irradiance = _reflect_map(lit, met), _find_irradiance(lit, met)
+    by_lamps = None if lit.lamps is None else _light_by_lamps(lit, met)
 
-    mirrored: (K, 7 or 13), as mirror_asset makes it.
-    """
-    opened, glare = _reflect_map(lit, met)
-    parts = [met.told[:, ToldColumn.VISIBILITY, None], mirrored[:, 6:7], _find_irradiance(lit, met).reshape(-1, 9),
-             add_mirrored(opened, glare, mirrored).reshape(-1, 12)]
-    if lit.lamps is not None:
-        irradiance, specular = _light_by_lamps(lit, met, mirrored[:, 7:].reshape(-1, 2, 3))
-        parts += [irradiance.reshape(-1, 9), specular.reshape(-1, 12)]
-    return np.concatenate(parts, 1, dtype=np.float32)
+    def arrive(mirrored: np.ndarray) -> np.ndarray:
+        parts = [met.told[:, ToldColumn.VISIBILITY, None], mirrored[:, 6:7], irradiance.reshape(-1, 9),
+                 add_mirrored(opened, glare, mirrored).reshape(-1, 12)]
+        if by_lamps is not None:
+            open_lamps, arrives = by_lamps[1]
+            among = arrives + mirrored[:, 7:].reshape(-1, 2, 3)
+            parts += [by_lamps[0].reshape(-1, 9), np.stack([open_lamps, among], 1).reshape(-1, 12)]
+        return np.concatenate(parts, 1, dtype=np.float32)
+
+    return arrive
 
 
 def shade_points(points: Surfels, view: np.ndarray, arrived: np.ndarray) -> tuple[Shaded, np.ndarray | None]:
@@ -127,9 +132,9 @@ def _mirror_spots(lit: LitSurface, met: MetPoints, wide: np.ndarray) -> np.ndarr
     return made
 
 
-def _light_by_lamps(lit: LitSurface, met: MetPoints, among: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _light_by_lamps(lit: LitSurface, met: MetPoints) -> tuple[np.ndarray, np.ndarray]:
     """The irradiance of lamps, open, direct and bounced, (K, 3, 3), and what is reflected of them, open and as it
-    arrives, (K, 2, 2, 3). among: (K, 2, 3) of the asset in their light."""
+    arrives, (2, K, 2, 3)."""
     points, view, arrives = met.points, met.view, met.told[:, ToldColumn.SPOTS + met.arrives.shape[1]:]
     if lit.skin is not None and lit.lamps.points:
         arrives = lamplight.sharpen(lit.lamps, points, arrives, lit.matrix, lit.rotation, lit.skin, met.feet,
@@ -142,5 +147,4 @@ def _light_by_lamps(lit: LitSurface, met: MetPoints, among: np.ndarray) -> tuple
     (opened, direct), mirrored = light(points, slice(None))
     if met.narrow is not None:
         mirrored[:, met.narrow.rows] = met.narrow.average(lambda part, rows: light(part, rows)[1])
-    return (np.stack([opened, direct, met.told[:, ToldColumn.LAMPS_BOUNCED]], 1),
-            np.stack([mirrored[0], mirrored[1] + among], 1))
+    return np.stack([opened, direct, met.told[:, ToldColumn.LAMPS_BOUNCED]], 1), mirrored

@@ -98,8 +98,9 @@ class MetPoints:
     many times their rays are halved. alike: (K,) bool, which mirror what the point does that speaks for them, and
     follows: which of these send no rays to the asset. lead: (K,) int, that point, where several lie side by side on one
     surface, else itself; None where each speaks for itself.
-    pattern: (K,) int, which of spots.PATTERNS each one's rays have, None: the first. narrow: those whose highlights are
-    finer than pixels."""
+    pattern: (K,) int, which of spots.PATTERNS each one's rays have, None: the first. edge: (K,) uint8, pixels along the
+    tile at whose corner each one stands for others, 0 for none; None where none does. narrow: those whose highlights
+    are finer than pixels."""
 
     points: Surfels
     view: np.ndarray
@@ -112,6 +113,7 @@ class MetPoints:
     follows: np.ndarray
     lead: np.ndarray | None = None
     pattern: np.ndarray | None = None
+    edge: np.ndarray | None = None
     narrow: NarrowPoints | None = None
 
     @cached_property
@@ -128,10 +130,13 @@ class MetPoints:
 
 def meet(lit: LitSurface, around: Told, points: Surfels, view: np.ndarray, size: np.ndarray,
          find_feet: Callable[[], Feet], cut: bool = False, lead: np.ndarray | None = None,
-         pattern: np.ndarray | None = None, turned: np.ndarray | None = None) -> MetPoints:
-    """What the surfels around tell points. points, view, size, find_feet, lead, pattern: as MetPoints. cut: whether the
-    camera's clip start may cut the asset open: its inner side, which no surfel faces, is dark. turned: as
-    highlights.split takes it, None where normals do not turn."""
+         pattern: np.ndarray | None = None, turned: np.ndarray | None = None, edge: np.ndarray | None = None,
+         known: tuple[np.ndarray, np.ndarray] | None = None) -> MetPoints:
+    """What the surfels around tell points. points, view, size, find_feet, lead, pattern, edge: as MetPoints. cut:
+    whether the camera's clip start may cut the asset open: its inner side, which no surfel faces, is dark. turned: as
+    highlights.split takes it, None where normals do not turn. known: of each of the P spots of LitSurface.spots,
+    whether what arrives of it jumps between points around, (K, P) bool, and what lies between these, which holds where
+    it does not; None where nobody knows."""
     config = lit.transport.config
     blend = partial(grid.blend, lit.transport.grid, points.position, points.normal, share=around.share,
                     radius=config.blend_radius, step=config.blend_step, threads=1)
@@ -143,9 +148,9 @@ def meet(lit: LitSurface, around: Told, points: Surfels, view: np.ndarray, size:
     dull = (size < config.finest_pixel * CELL) & (points.metallic < config.dull_metallic)
     lamps = ToldColumn.SPOTS + (0 if lit.illumination.lit is None else lit.illumination.lit.shape[1])
     met = MetPoints(points, view, told, told[:, ToldColumn.SPOTS:lamps], size, find_feet,
-                    _spare_rays(points, view, config), alike, alike & dull, lead, pattern,
+                    _spare_rays(points, view, config), alike, alike & dull, lead, pattern, edge,
                     None if turned is None else highlights.split(points, turned, config))
-    return replace(met, arrives=_sharpen(lit, met), find_feet=lambda: met.feet)
+    return replace(met, arrives=_sharpen(lit, met, known), find_feet=lambda: met.feet)
 
 
 def find_even(points: Surfels, size: np.ndarray, turned: np.ndarray, config: TransportConfig) -> np.ndarray:
@@ -158,12 +163,13 @@ def find_even(points: Surfels, size: np.ndarray, turned: np.ndarray, config: Tra
     return np.where(points.metallic < config.dull_metallic, dull, metal) * even
 
 
-def find_edges(lit: LitSurface, met: MetPoints) -> np.ndarray:
-    """(K, P) float32: what jumps between points where a shadow of one of a map's spots ends."""
+def find_edges(lit: LitSurface, met: MetPoints) -> tuple[np.ndarray, np.ndarray]:
+    """What jumps between points where a shadow of one of a map's spots ends, and how much of it arrives, (K, P) float32
+    each; P is 0 where points do not ask."""
     if lit.skin is None or not lit.skin.are_traced or not met.arrives.shape[1]:
-        return np.empty((len(met.size), 0), np.float32)
-    cosine = met.points.shading_normal @ lit.spots.towards.T
-    return np.maximum(cosine, 0) * met.arrives.take(lit.spots.number, 1)
+        return (np.empty((len(met.size), 0), np.float32),) * 2
+    cosine, arrives = met.points.shading_normal @ lit.spots.towards.T, met.arrives.take(lit.spots.number, 1)
+    return np.maximum(cosine, 0) * arrives, arrives
 
 
 def find_confidence(lit: LitSurface, points: Surfels) -> np.ndarray:
@@ -207,20 +213,20 @@ def _halve(met: MetPoints, config: TransportConfig) -> np.ndarray:
     return np.minimum(met.fewer + (met.size < config.fine_pixel * CELL), most).astype(np.uint8)
 
 
-def mirror_asset(lit: LitSurface, met: MetPoints, key: np.ndarray, edge: np.ndarray | None = None) -> np.ndarray:
+def mirror_asset(lit: LitSurface, met: MetPoints, key: np.ndarray) -> np.ndarray:
     """What points reflect of the asset itself, for F0 and F90 (6), how much of the lobe this hides, and under lamps the
     former in their light (6). (K, 7 or 13) float32. Where it hides more of the light than of the lobe, that is below 0.
 
     key: (K,) int32 below the number of surfels, what rotates a point's rays: noise that is to be averaged needs others
     for its neighbours. Traced for all: what the few rays of surfels miss can hide the brightest of the light. Where
-    pixels are tiny, points speak for dull ones beside them with twice the rays. edge: (K,) uint8, pixels along the tile
-    at whose corner each one stands for others, and has as many times more rays; None where none does.
+    pixels are tiny, points speak for dull ones beside them with twice the rays; those that others lie between have as
+    many times more as these are pixels apart.
     """
     fewer, follows = _halve(met, lit.transport.config), met.follows
     fewer += np.uint8(lit.transport.config.even_doublings)  # of more rays than most have
-    if edge is not None:
+    if met.edge is not None:
         for doubling in range(lit.transport.config.even_doublings):
-            fewer -= edge >> doubling > 1
+            fewer -= met.edge >> doubling > 1
     if not follows.any():
         return _trace_asset(lit, met.points, met.view, key, fewer)
     leads = np.zeros(len(follows), bool)
@@ -251,7 +257,7 @@ def _trace_asset(lit: LitSurface, points: Surfels, view: np.ndarray, key: np.nda
     return made
 
 
-def _sharpen(lit: LitSurface, met: MetPoints) -> np.ndarray:
+def _sharpen(lit: LitSurface, met: MetPoints, known: tuple[np.ndarray, np.ndarray] | None) -> np.ndarray:
     """How much of each of a map's spots arrives (K, P), where the surfels around say met.arrives: the edges of their
     shadows are finer than these, so the skin itself says; not at outlines, where the mean of a pixel's samples lies
     below the surface. Where one ray and the surfels agree, more are not sent; faint spots are left to these."""
@@ -261,9 +267,15 @@ def _sharpen(lit: LitSurface, met: MetPoints) -> np.ndarray:
     sharp = lit.spots
     if not len(sharp.number):
         return arrives
-    unsure, made = _find_unsure(lit, met, sharp, arrives.take(sharp.number, 1)), arrives.copy()
-    for strong, beside in zip((False, True), sharp.beside):
-        row, spot = find_pairs(unsure & (sharp.strong == strong))
+    told, made = arrives.take(sharp.number, 1), arrives.copy()
+    unsure = _find_unsure(lit, met, sharp, told, None if known is None else known[0])
+    if known is not None:
+        made[:, sharp.number] = np.where(known[0], told, known[1])
+    stands = np.zeros((len(made), 1), bool) if met.edge is None else met.edge[:, None] > 0
+    for (far, strong), beside in zip(np.ndindex(2, 2), (*sharp.beside, *sharp.wide)):
+        row, spot = find_pairs(unsure & (sharp.strong == strong) & (stands == far))
+        if not len(row):
+            continue
         rays, pattern = beside.shape[2], 0 if met.pattern is None else met.pattern.take(row)
         towards = beside.reshape(-1, 3 * rays).take(spot * spots.PATTERNS + pattern, 0).reshape(-1, 3)
         seen = _trace_skin(lit, met, np.repeat(row, rays), towards).astype(np.float32)
@@ -272,14 +284,18 @@ def _sharpen(lit: LitSurface, met: MetPoints) -> np.ndarray:
     return made
 
 
-def _find_unsure(lit: LitSurface, met: MetPoints, sharp: spots.SharpSpots, arrives: np.ndarray) -> np.ndarray:
+def _find_unsure(lit: LitSurface, met: MetPoints, sharp: spots.SharpSpots, arrives: np.ndarray,
+                 jumps: np.ndarray | None) -> np.ndarray:
     """Where a ray towards the middle of a spot, or some around it where it is strong, and the surfels around do not
     agree on how much of it arrives (K, P): (K, P) bool. What a point that speaks for others asks is enough for those of
-    them that the surfels tell the same, all or nothing."""
+    them that the surfels tell the same, all or nothing. jumps: where this may differ from what is around, (K, P) bool,
+    None where it may anywhere."""
     config, points, lead = lit.transport.config, met.points, met.lead
     facing = np.einsum("kc,kc->k", points.normal, met.view) > config.least_facing
     meets = (points.normal @ sharp.towards.T > config.least_cosine) | met.feet.rounded[:, None]
     meets &= (points.shading_normal @ sharp.towards.T > 0) & facing[:, None]
+    if jumps is not None:
+        meets &= jumps
     if lit.light.near is not None:  # a probe's spots are blurred; where all surfels around agree there is no edge
         meets &= (arrives > config.least_edge) & (arrives < 1 - config.least_edge)
     unsure = np.zeros(meets.shape, bool)

@@ -19,7 +19,8 @@ GOLDEN = 0.618034  # what its multiples leave lies evenly between 0 and 1
 @dataclass(frozen=True, eq=False)
 class SharpSpots:
     """P of a map's spots. number: (P,), which they are. towards: (P, 3) float32 unit, asset frame, to their middles.
-    strong: (P,) bool. beside: (P, PATTERNS, R, 3) to what is around the middle of a faint one, of a strong one. asked:
+    strong: (P,) bool. beside: (P, PATTERNS, R, 3) to what is around the middle of a faint one, of a strong one; wide:
+    the same of points that others lie between, which have the rays of two pixels. asked:
     (Q, 3), where a point asks first. owner: (N, Q), N spots, or fewer repeated, for which each of these speaks: faint
     ones side by side have one ray. told: (P, Q) float32, the same as 1 or 0."""
 
@@ -27,6 +28,7 @@ class SharpSpots:
     towards: np.ndarray
     strong: np.ndarray
     beside: tuple[np.ndarray, np.ndarray]
+    wide: tuple[np.ndarray, np.ndarray]
     owner: np.ndarray
     asked: np.ndarray
     told: np.ndarray
@@ -52,8 +54,8 @@ def find(light: PreparedLight, asset_to_map: np.ndarray, config: TransportConfig
     owner = np.array([np.resize(each, most) for each in groups], int).reshape(len(groups), most).T
     told = np.zeros((len(towards), len(groups)), np.float32)
     told[owner, np.arange(len(groups))] = 1
-    beside = [aim(spread(rays, config.spot_reach)) for rays in config.spot_rays]
-    return SharpSpots(bright, towards, strong, (beside[0], beside[1]), owner,
+    faint, bold = (aim(spread(rays, config.spot_reach)) for rays in config.spot_rays)
+    return SharpSpots(bright, towards, strong, (faint, bold), (_widen(faint), _widen(bold)), owner,
                       np.concatenate([towards[np.unique(speaker[~strong])], ring[strong].reshape(-1, 3)]), told)
 
 
@@ -68,6 +70,14 @@ def _find_speakers(towards: np.ndarray, strong: np.ndarray, apart: float) -> np.
         if near.any():
             speaker[each] = before[near.argmax()]
     return speaker
+
+
+def _widen(beside: np.ndarray) -> np.ndarray:
+    """Directions (P, PATTERNS, R, 3) with those of the next pixel's patterns, which lie halfway between: (P, PATTERNS,
+    2 R, 3)."""
+    count, _, rays, _ = beside.shape
+    tile = beside.reshape(count, SIDE, SIDE, rays, 3)
+    return np.concatenate([tile, np.roll(tile, -1, 2)], 3).reshape(count, PATTERNS, 2 * rays, 3)
 
 
 def spread(count: int, reach: float) -> np.ndarray:

@@ -121,12 +121,12 @@ def _place(instance: SkinnedInstance, around: Told, channels: int, settings: Set
     rotation, covector = lit.rotation.astype(np.float32), np.linalg.inv(lit.matrix[:3, :3]).astype(np.float32)
     gain = np.float32(instance.look.gain)
 
-    def meet(surfels: Surfels, to_camera: np.ndarray, key: np.ndarray, pattern: np.ndarray, size: np.ndarray,
-             find_feet: Callable[[], Feet], lead: np.ndarray, turned: np.ndarray, edge: np.ndarray
-             ) -> tuple[MetPoints, np.ndarray]:
+    def meet(surfels: Surfels, to_camera: np.ndarray, key: np.ndarray, size: np.ndarray,
+             find_feet: Callable[[], Feet], lead: np.ndarray, turned: np.ndarray, edge: np.ndarray,
+             known: tuple[np.ndarray, np.ndarray] | None) -> tuple[MetPoints, np.ndarray]:
         view = np.ascontiguousarray(to_camera @ rotation)
-        met = points.meet(lit, around, surfels, view, size, find_feet, cut, lead, pattern, turned)
-        return met, points.mirror_asset(lit, met, key % len(lit.transport.surfels), edge)
+        met = points.meet(lit, around, surfels, view, size, find_feet, cut, lead, key, turned, edge, known)
+        return met, points.mirror_asset(lit, met, key % len(lit.transport.surfels))
 
     def shade(surfels: Surfels, to_camera: np.ndarray, arrived: np.ndarray, depth: np.ndarray) -> np.ndarray:
         shaded, by_lamps = arrival.shade_points(surfels, to_camera @ rotation, arrived)

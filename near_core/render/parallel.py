@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from typing import TypeVar
 
 from ..progress import Progress, silent
 
 SHARES = 64  # of each thread at most: to hand over thousands of small items takes as long as to compute them
+_spare: dict[int, list[ThreadPoolExecutor]] = {}  # by the number of their threads
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_spare.clear)  # whose threads are not there
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -27,11 +31,27 @@ def parallel_map(function: Callable[[Item], Result], items: Sequence[Item], thre
     count = min(threads or os.cpu_count() or 1, len(items))
     size = -(-len(items) // (SHARES * count))
     shares = [items[start:start + size] for start in range(0, len(items), size)]
-    with ThreadPoolExecutor(count) as pool:
+    with _lend_pool(count) as pool:
+        futures = [pool.submit(lambda share: [function(item) for item in share], share) for share in shares]
         try:
-            for future in [pool.submit(lambda share: [function(item) for item in share], share) for share in shares]:
+            for future in futures:
                 results += future.result()
                 progress(phase, len(results) / len(items))
         finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+            for future in futures:
+                future.cancel()
+            wait(futures)
     return results
+
+
+@contextmanager
+def _lend_pool(count: int) -> Iterator[ThreadPoolExecutor]:
+    """Threads of an earlier map that nobody uses, as new ones take a while to begin where others work; or new ones."""
+    try:
+        pool = _spare[count].pop()
+    except (KeyError, IndexError):
+        pool = ThreadPoolExecutor(count)
+    try:
+        yield pool
+    finally:
+        _spare.setdefault(count, []).append(pool)

@@ -21,16 +21,19 @@ from .skin import PreparedSkin, describe_points
 
 AT_ONCE = 32768  # points shaded together: each part costs a millisecond of Python
 SHARES = 16  # of a skin's points that threads take, where that leaves half as many to each
+Edges = tuple[np.ndarray, np.ndarray]  # as Between.find_edges makes them
+Arriving = Callable[[np.ndarray], np.ndarray]  # what points mirror of the asset, without noise -> what arrives, (K, n)
 
 
 @dataclass(frozen=True, eq=False)
 class Between:
     """Where what arrives at points may be interpolated. find_even: points, a pixel's edge at each and by how much its
     normals turn -> how many pixels may lie between those that stand for others, (K,) uint8. find_edges: points that
-    were met -> what jumps where it may not, (K, P) float32, by `edge` at most."""
+    were met -> what jumps where it may not, by `edge` at most, and what is interpolated of it elsewhere, (K, P) float32
+    each."""
 
     find_even: Callable[[Surfels, np.ndarray, np.ndarray], np.ndarray]
-    find_edges: Callable[[MetPoints], np.ndarray]
+    find_edges: Callable[[MetPoints], Edges]
     edge: float
 
 
@@ -38,20 +41,20 @@ class Between:
 class PlacedSkin:
     """A skin in the world. matrix: (4, 4) float64, asset frame -> world. dress: its points in their look. meet: what K
     of its points are told and mirror of the asset, with noise: their surfels, directions to the camera (K, 3) in the
-    world, key (K,), pattern (K,) and a pixel's edge at each (K,), what finds where they touch the skin, which point
-    speaks for each (K,), by how much a pixel's normals turn (K,), as points.meet takes it, at the corner of how large a
-    tile each stands for others (K,) -> MetPoints, (K, n). light:
-    these, the latter without noise -> what arrives, (K, n). shade: what they look like: their surfels, directions to
-    the camera, what arrives, depth (K,) -> features (K, C), as passes.pack makes them. between: None where all of its
-    points are worked out. known: of K points of an opaque skin, asset frame, and their depth, the features where they
+    world, key (K,) and a pixel's edge at each (K,), what finds where they touch the skin, which point
+    speaks for each (K,), by how much a pixel's normals turn (K,), at the corner of how large a tile each stands
+    for others (K,), where edges lie around, these as points.meet takes them -> MetPoints, (K, n). light: the former ->
+    what arrives, once the latter has no noise. shade: what they look like: their surfels, directions to the camera,
+    what arrives, depth (K,) -> features (K, C), as passes.pack makes them. between: None where all of its points are
+    worked out. known: of K points of an opaque skin, asset frame, and their depth, the features where they
     are known, and whether they are, (K,) bool. share: 0..1 of what is seen of it; its inside is not seen through it."""
 
     prepared: PreparedSkin
     matrix: np.ndarray
     dress: Callable[[Surfels], Surfels]
-    meet: Callable[[Surfels, np.ndarray, np.ndarray, np.ndarray, np.ndarray, Callable[[], Feet], np.ndarray,
-                    np.ndarray, np.ndarray], tuple[MetPoints, np.ndarray]]
-    light: Callable[[MetPoints, np.ndarray], np.ndarray]
+    meet: Callable[[Surfels, np.ndarray, np.ndarray, np.ndarray, Callable[[], Feet], np.ndarray, np.ndarray, np.ndarray,
+                    Edges | None], tuple[MetPoints, np.ndarray]]
+    light: Callable[[MetPoints], Arriving]
     shade: Callable[[Surfels, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
     between: Between | None = None
     known: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]] | None = None
@@ -141,28 +144,50 @@ class Piece:
             left[self.box][shown] = before * (1 - opacity[self.points.owner[shown]])
 
 
+@dataclass(eq=False)
+class _Part:
+    """Points of a piece that are worked out together: which, (K,), what they are told and mirror, as PlacedSkin.meet
+    says; the edges there, None where nobody asks; what arrives, None until it was asked."""
+
+    rows: np.ndarray
+    met: MetPoints
+    mirrored: np.ndarray
+    edges: Edges | None
+    arriving: Arriving | None = None
+
+
 class _Shading:
     """A piece while its points are shaded. surfels: all K of them. corners: which of them lie between others, None
-    where none do. met: parts of those that are worked out, N of them. rows: (N,), which these are, one part after the
-    other; place: (K,) int32, the reverse. mirrored, arrived: (N, n) of these."""
+    where none do. parts: of those that are worked out, N of them, one after the other; place: (K,) int32, where each of
+    them is among these. edges: as Between.find_edges makes them, of the first parts. mirrored, arrived: (N, n) of
+    all."""
 
     def __init__(self, piece: Piece, threads: int):
         self.piece, self.threads = piece, threads
         skin, points, camera = piece.skin, piece.points, piece.strip.camera
         self.surfels = skin.dress(describe_points(skin.prepared, points, piece.size, skin.eye(camera),
                                                   piece.strip.config, threads))
-        self.turned = 1 - np.sqrt(np.einsum("kc,kc->k", points.normal, points.normal))
+        self.turned = np.empty(len(points), np.float32)
         self.corners = self._find_corners()
         self.edge = np.zeros(len(points), np.uint8) if self.corners is None else self.corners.edge
-        self.met: list[MetPoints] = []
-        self.rows, self.place = np.empty(0, int), np.empty(len(points), np.int32)
+        self.parts: list[_Part] = []
+        self.place, self.count = np.empty(len(points), np.int32), 0
+        self.edges: Edges = (np.empty((0, 0), np.float32),) * 2
         self.mirrored = self.arrived = np.empty((0, 0), np.float32)
 
     def _find_corners(self) -> corners.Corners | None:
         piece, surfels, between = self.piece, self.surfels, self.piece.skin.between
-        even = None if between is None else between.find_even(surfels, piece.size, self.turned)
+        even = np.zeros(len(surfels), np.uint8)
+
+        def look(rows: slice) -> None:
+            normal = piece.points.normal[rows]
+            self.turned[rows] = 1 - np.sqrt(np.einsum("kc,kc->k", normal, normal))
+            if between is not None:
+                even[rows] = between.find_even(surfels.take(rows), piece.size[rows], self.turned[rows])
+
+        parallel_map(look, _slice(len(surfels)), self.threads)
         tiles, camera = piece.strip.config.skin_tiles, piece.strip.camera
-        if even is None or not even.any() or not tiles:
+        if not even.any() or not tiles:
             return None
         return corners.find(piece.points.pixel, surfels.position, surfels.normal, surfels.shading_normal,
                             surfels.roughness, piece.size, even, camera.width, camera.height, piece.start,
@@ -172,48 +197,65 @@ class _Shading:
         """The rows that are to be worked out: what lies between no others."""
         return np.arange(len(self.surfels)) if self.corners is None else self.corners.own
 
-    def meet(self, rows: np.ndarray) -> tuple[np.ndarray, MetPoints, np.ndarray]:
-        """Those rows, what these of its points are told and mirror, as PlacedSkin.meet."""
+    def meet(self, rows: np.ndarray, around: np.ndarray | None = None) -> _Part:
+        """Some rows worked out. around: (K, 4), the corners between which something jumps."""
         piece, skin, camera = self.piece, self.piece.skin, self.piece.strip.camera
         chosen, size, config = piece.points.take(rows), piece.size[rows], piece.strip.config
         left, top = piece.start  # windows of a picture send the same rays
         across, down = chosen.pixel % camera.width - left, chosen.pixel // camera.width - top
-        pattern, edge = (across % SIDE + SIDE * (down % SIDE)).astype(np.int32), self.edge[rows]
-        step = np.maximum(edge, 1)  # those that others lie between are averaged over such
+        edge = self.edge[rows]
+        step = np.maximum(edge, 1)  # those that others lie between have other rays than such around them
         key = (across // step % SIDE + SIDE * (down // step % SIDE)).astype(np.int32)
-        met, mirrored = skin.meet(self.surfels.take(rows), skin.look_back(chosen.position, camera), key, pattern, size,
+        met, mirrored = skin.meet(self.surfels.take(rows), skin.look_back(chosen.position, camera), key, size,
                                   partial(skin.prepared.find_feet, chosen),
-                                  _find_leads(across, down, chosen, config.skin_alike * size), self.turned[rows], edge)
-        return rows, met, mirrored
+                                  _find_leads(across, down, chosen, config.skin_alike * size), self.turned[rows], edge,
+                                  None if around is None else self._look_around(chosen.pixel, around))
+        part = _Part(rows, met, mirrored, None)
+        if self.corners is None or around is not None:
+            self.light(part)
+        else:
+            part.edges = skin.between.find_edges(met)
+        return part
 
-    def keep(self, made: Sequence[tuple[np.ndarray, MetPoints, np.ndarray]]) -> None:
-        """Keeps what was met."""
-        if not made:
-            return
-        new, first = np.concatenate([rows for rows, _, _ in made]), len(self.rows)
-        self.rows = np.concatenate([self.rows, new])
-        self.place[new] = np.arange(first, first + len(new), dtype=np.int32)
-        self.met += [met for _, met, _ in made]
-        self.mirrored = np.concatenate(([self.mirrored] if first else []) + [mirrored for _, _, mirrored in made])
+    def _look_around(self, pixel: np.ndarray, around: np.ndarray) -> Edges:
+        """Of points at these pixels, between corners (K, 4): what jumps there, (K, P) bool, and, where it does not,
+        what lies between."""
+        jumps, values = (each.take(self.place.take(around), 0) for each in self.edges)
+        where = self.piece.points.pixel.take(around)
+        u, v = (_find_share(at(pixel), at(where[:, 0]), at(where[:, 3])) for at in (
+            lambda each: each % self.piece.strip.camera.width, lambda each: each // self.piece.strip.camera.width))
+        share = np.stack([(1 - u) * (1 - v), u * (1 - v), (1 - u) * v, u * v], 1)
+        return np.ptp(jumps, 1) >= np.float32(self.piece.skin.between.edge), np.einsum("kc,kcp->kp", share, values)
 
-    def settle(self) -> np.ndarray:
-        """The rows that are to be worked out as well, as something jumps between their corners."""
-        if self.corners is None or not self.met:
-            return np.empty(0, int)
-        between = self.piece.skin.between
-        edges = np.concatenate([between.find_edges(met) for met in self.met])
-        self.corners.settle(self.place, edges, between.edge, self.threads)
-        return np.setdiff1d(self.corners.own, self.rows, assume_unique=True)
+    def light(self, part: _Part) -> None:
+        """Works out what arrives at a part."""
+        part.arriving = self.piece.skin.light(part.met)
+
+    def keep(self, made: Sequence[_Part]) -> None:
+        """Keeps parts that were met."""
+        for each in made:
+            self.place[each.rows] = np.arange(self.count, self.count + len(each.rows), dtype=np.int32)
+            self.count += len(each.rows)
+        self.parts += made
+
+    def settle(self) -> tuple[np.ndarray, np.ndarray]:
+        """The rows that are to be worked out as well, as something jumps between their corners, (R, 4)."""
+        if self.corners is None or not self.parts:
+            return np.empty(0, int), np.empty((0, 4), np.int32)
+        jumps, values = zip(*(part.edges for part in self.parts))
+        self.edges = np.concatenate(jumps), np.concatenate(values)
+        return self.corners.settle(self.place, self.edges[0], self.piece.skin.between.edge, self.threads)
 
     def smooth(self) -> None:
         """Takes the noise of few rays from what its points mirror of the asset."""
+        self.mirrored = np.concatenate([part.mirrored for part in self.parts] or [self.mirrored])
         if not self.mirrored.any():
             return
         camera, config, pixel = self.piece.strip.camera, self.piece.strip.config, self.piece.points.pixel
         first, mirrors = 0, []
-        for met in self.met:
-            mirrors.append(met.mirrors_as + first)
-            first += len(met.mirrors_as)
+        for each in self.parts:
+            mirrors.append(each.met.mirrors_as + first)
+            first += len(each.rows)
         own = self.choose()
         order, rank = self.place[own], np.empty(len(own), np.int32)
         rank[order] = np.arange(len(own), dtype=np.int32)
@@ -221,13 +263,17 @@ class _Shading:
                       rank[np.concatenate(mirrors)[order]])
         if self.corners is None:
             return
-        tile, (left, top) = max(config.skin_tiles), self.piece.start
-        apart = np.flatnonzero(self.edge == tile)  # too far from each other to have been averaged
+        for tile in config.skin_tiles:  # fewer of them have been averaged than of points side by side
+            self._average_corners(tile, config.tile_reach * tile // max(config.skin_tiles))
+
+    def _average_corners(self, tile: int, reach: int) -> None:
+        """The same of corners of tiles, over others around."""
+        apart, camera, (left, top) = np.flatnonzero(self.edge == tile), self.piece.strip.camera, self.piece.start
+        pixel, wide, tall = self.piece.points.pixel.take(apart), camera.width // tile + 1, camera.height // tile + 1
         column, line = ((at - start % tile) // tile for at, start in (
-            (pixel.take(apart) % camera.width, left), (pixel.take(apart) // camera.width, top)))
-        wide, tall = camera.width // tile + 1, camera.height // tile + 1
+            (pixel % camera.width, left), (pixel // camera.width, top)))
         if len(apart):
-            self._average(apart, line * wide + column, wide, tall, tile, config.tile_reach, None)
+            self._average(apart, line * wide + column, wide, tall, tile, reach, None)
 
     def _average(self, rows: np.ndarray, pixel: np.ndarray, width: int, height: int, edge: int, reach: int,
                  lead: np.ndarray | None) -> None:
@@ -239,11 +285,11 @@ class _Shading:
             self.piece.size.take(rows) * np.float32(edge), width, height, lead=lead, reach=reach,
             threads=self.threads)
 
-    def light(self) -> list[Callable[[], np.ndarray]]:
-        """Calls that work out what arrives at each part of what was met."""
-        ends = np.cumsum([0, *(len(met.size) for met in self.met)])
-        return [partial(self.piece.skin.light, met, self.mirrored[start:end])
-                for met, start, end in zip(self.met, ends[:-1], ends[1:])]
+    def arrive(self) -> list[Callable[[], np.ndarray]]:
+        """Calls that say what arrives at each part."""
+        ends = np.cumsum([0, *(len(part.rows) for part in self.parts)])
+        return [partial(part.arriving, self.mirrored[start:end])
+                for part, start, end in zip(self.parts, ends[:-1], ends[1:])]
 
     def shade(self, rows: slice) -> np.ndarray:
         """Features of some points."""
@@ -258,6 +304,17 @@ def _divide(rows: np.ndarray) -> list[np.ndarray]:
     """Rows in parts, an even number of them where there are several."""
     count = max(-(-len(rows) // AT_ONCE), min(-(-2 * len(rows) // AT_ONCE), SHARES))
     return np.array_split(rows, count + (count > 1 and count % 2)) if count else []
+
+
+def _slice(count: int) -> list[slice]:
+    """The same of all of so many rows, as slices."""
+    ends = np.cumsum([0, *map(len, _divide(np.arange(count)))])
+    return [slice(start, end) for start, end in zip(ends[:-1], ends[1:])]
+
+
+def _find_share(at: np.ndarray, first: np.ndarray, last: np.ndarray) -> np.ndarray:
+    """How far on the way from first to last something is, 0 where there is none. (K,) float32."""
+    return ((at - first) / np.maximum(last - first, 1)).astype(np.float32)
 
 
 def _find_leads(across: np.ndarray, down: np.ndarray, points: triangles.Points, reach: np.ndarray) -> np.ndarray:
@@ -280,32 +337,35 @@ def shade(pieces: Sequence[Piece], strip: Strip) -> list[tuple[np.ndarray, np.nd
     alone = 1 if len(pieces) > 1 else threads
     shadings = parallel_map(lambda piece: _Shading(piece, alone), pieces, threads)
 
-    def meet(wanted: Sequence[np.ndarray], begin: float, end: float) -> None:
-        parts = [(each, rows) for each, own in zip(shadings, wanted) for rows in _divide(own)]
-        met = parallel_map(lambda one: one[0].meet(one[1]), parts, threads, "Drawing", part(progress, begin, end))
+    def run(tasks: Sequence[tuple[_Shading, Callable[[], _Part]]], begin: float, end: float) -> None:
+        made = parallel_map(lambda task: task[1](), tasks, threads, "Drawing", part(progress, begin, end))
         for each in shadings:
-            each.keep([made for (owner, _), made in zip(parts, met) if owner is each])
+            each.keep([new for (owner, _), new in zip(tasks, made) if owner is each and new is not None])
 
-    meet([each.choose() for each in shadings], 0.0, 0.4)
-    meet(parallel_map(_Shading.settle, shadings, threads), 0.4, 0.6)
+    run([(each, partial(each.meet, rows)) for each in shadings for rows in _divide(each.choose())], 0.0, 0.4)
+    settled = parallel_map(_Shading.settle, shadings, threads)
+    second = [(each, partial(each.meet, rows.take(some), around.take(some, 0)))
+              for each, (rows, around) in zip(shadings, settled) for some in _divide(np.arange(len(rows)))]
+    # light at the first ones keeps threads busy that have no part of the second
+    run(second + [(each, partial(each.light, part)) for each in shadings for part in each.parts
+                  if part.arriving is None], 0.4, 0.7)
     parallel_map(_Shading.smooth, shadings, threads)
     return _finish(shadings, strip)
 
 
 def _finish(shadings: Sequence[_Shading], strip: Strip) -> list[tuple[np.ndarray, np.ndarray]]:
     threads, progress = strip.lens["threads"], strip.progress
-    lights = [(each, light) for each in shadings for light in each.light()]
-    arrived = parallel_map(lambda one: one[1](), lights, threads)
+    calls = [(each, call) for each in shadings for call in each.arrive()]
+    arrived = parallel_map(lambda one: one[1](), calls, threads)
     for each in shadings:
-        each.arrived = np.concatenate([made for (owner, _), made in zip(lights, arrived) if owner is each] or
+        each.arrived = np.concatenate([made for (owner, _), made in zip(calls, arrived) if owner is each] or
                                       [each.arrived])
     features = [np.empty((len(each.surfels), strip.image.shape[2]), np.float32) for each in shadings]
-    parts = [(number, slice(rows[0], rows[-1] + 1)) for number, each in enumerate(shadings)
-             for rows in _divide(np.arange(len(each.surfels)))]
+    parts = [(number, rows) for number, each in enumerate(shadings) for rows in _slice(len(each.surfels))]
 
     def shade_part(one: tuple[int, slice]) -> None:
         number, rows = one
         features[number][rows] = shadings[number].shade(rows)
 
-    parallel_map(shade_part, parts, threads, "Drawing", part(progress, 0.6, 1.0))
+    parallel_map(shade_part, parts, threads, "Drawing", part(progress, 0.7, 1.0))
     return [(made, each.surfels.opacity) for made, each in zip(features, shadings)]

@@ -46,8 +46,11 @@ def test_corners_follow_their_twin(monkeypatch, variant, start, tiles):
     values = values.astype(np.float32)
     np.testing.assert_allclose(found.blend(place, values, slice(7, 300)),
                                twin.blend(expected, made[0], WIDTH, place, values)[7:300], atol=1e-5)
-    found.settle(place, values, 2.5)
+    rows, around = found.settle(place, values, 2.5)
     np.testing.assert_array_equal(found.corner, twin.settle(expected, place, values, 2.5))
+    np.testing.assert_array_equal(rows, np.flatnonzero(found.corner[:, 0] != expected[:, 0]))
+    np.testing.assert_array_equal(around, expected[rows])
+    assert len(rows) or not tiles
 
 
 def test_threads_find_the_same():

@@ -24,7 +24,7 @@ def touch(surfels):
 
 def shade(lit, met, mirrored):
     """What points send to the camera."""
-    return arrival.shade_points(met.points, met.view, arrival.light_points(lit, met, mirrored))
+    return arrival.shade_points(met.points, met.view, arrival.light_points(lit, met)(mirrored))
 
 
 def lit_floor(lamps=()):
@@ -113,6 +113,27 @@ def test_a_suns_shadow_ends_where_the_skin_says():
     assert inside[sure].any() and not inside[sure].all() and lit.light.spots
     dark = shadowed < 0.8 * bright
     assert (dark == inside)[sure & (shaded.surfels.position[:, 1] < 0.1)].all()
+
+
+def test_only_spots_that_jump_between_points_around_are_asked():
+    """Under a board: where nothing jumps, what is known holds; where it does, the skin is asked as if nothing were
+    known. Points that others lie between see the edge of a shadow in finer steps."""
+    lit, board = lit_floor(), np.float32([[0.05, -1, 0.05], [0.1, -1, 0.05], [0.1, 1, 0.05], [0.05, 1, 0.05]])
+    lit = replace(lit, skin=Occluders(board, np.int32([[0, 1, 2], [0, 2, 3]])))
+    surfels, count = lit.transport.surfels.take(np.arange(576)), 576
+    view, pattern = np.broadcast_to(np.float32([0, -0.6, 0.8]), (count, 3)).copy(), np.arange(count) % 64
+
+    def meet(**changes):
+        return points.meet(lit, points.tell(lit), surfels, view, np.zeros(count, np.float32), lambda: touch(surfels),
+                           pattern=pattern, **changes).arrives[:, lit.spots.number]
+
+    alone, jumps = meet(), np.zeros((count, len(lit.spots.number)), bool)
+    jumps[::2] = True
+    made = meet(known=(jumps, np.full(jumps.shape, 0.375, np.float32)))
+    np.testing.assert_array_equal(made[::2], alone[::2])
+    assert (made[1::2] == 0.375).all() and np.ptp(alone) == 1
+    fine = meet(edge=np.full(count, 4, np.uint8))
+    assert len(np.unique(fine)) > len(np.unique(alone)) and np.abs(fine - alone).mean() < 0.1
 
 
 def test_what_mirrors_little_has_fewer_rays():

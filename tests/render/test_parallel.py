@@ -45,7 +45,7 @@ def test_progress_is_told_here_and_may_stop_the_rest():
     def work(item):
         begun.append(item)
         with told:  # who is quicker than the reports waits
-            told.wait_for(lambda: len(reports) + 4 > item or reports[-1][0] == "Gone on", timeout=60)
+            told.wait_for(lambda: len(reports) + 4 > item or reports[-1:] == [("Gone on", 2.0)], timeout=60)
     with pytest.raises(Cancelled):
         parallel_map(work, range(100), 2, "Work", report)
     assert [each for each in reports if each[0] == "Work"][-1] == ("Work", 0.5) and 50 <= len(begun) < 60

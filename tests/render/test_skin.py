@@ -26,7 +26,7 @@ def encoded(picture: np.ndarray) -> bytes:
     return out.getvalue()
 
 
-def meet(surfels, to_camera, key, pattern, size, find_feet, lead, turned, edge):
+def meet(surfels, to_camera, key, size, find_feet, lead, turned, edge, known):
     """Points that are told nothing and mirror nothing of the asset."""
     count = len(surfels)
     nothing = np.empty((count, 0), np.float32)
@@ -40,7 +40,8 @@ def place(skin, matrix=np.eye(4), meet=meet, between=None):
     shade = lambda surfels, view, arrived, depth: np.column_stack(
         [np.ones(len(depth)), depth, surfels.base_color]).astype(np.float32)
     prepared = skin if isinstance(skin, skins.PreparedSkin) else skins.PreparedSkin(skin)
-    return strips.PlacedSkin(prepared, matrix, lambda surfels: surfels, meet, lambda met, mirrored: mirrored[:, :1],
+    return strips.PlacedSkin(prepared, matrix, lambda surfels: surfels, meet,
+                             lambda met: lambda mirrored: mirrored[:, :1],
                              shade, between)
 
 
@@ -186,15 +187,20 @@ def test_one_of_four_pixels_speaks_where_they_show_one_surface():
 
 def test_light_is_worked_out_between_few_points_but_where_something_jumps():
     """On a square that is lit on its left: points at corners of tiles, edges of the square, and those by the shadow."""
-    met = []
+    met, told = [], []
 
     def light(surfels, *others):
         made, mirrored = meet(surfels, *others)
         met.append(surfels.position[:, 0])
+        if others[-1] is not None:
+            jumps, between = others[-1]
+            assert jumps.all()
+            np.testing.assert_allclose(between, surfels.position[:, :2], atol=1e-4)
+            told.append(len(jumps))
         mirrored[:, 0] = surfels.position[:, 0] < 0.1
         return made, mirrored
 
-    edges = lambda made: (made.points.position[:, :1] < 0.1).astype(np.float32)
+    edges = lambda made: ((made.points.position[:, :1] < 0.1).astype(np.float32), made.points.position[:, :2])
     between = pieces.Between(lambda surfels, size, turned: np.full(len(surfels), 4, np.uint8), edges, 0.5)
     placed = replace(place(plain(1, 1, 1, 1), meet=light), between=between, shade=lambda surfels, view, arrived, depth:
                      np.column_stack([np.ones(len(depth)), depth, arrived[:, [0, 0, 0]]]).astype(np.float32))
@@ -205,6 +211,24 @@ def test_light_is_worked_out_between_few_points_but_where_something_jumps():
     np.testing.assert_allclose(worked_out[0], whole[0], atol=1e-5)
     first, rest = met[0], met[1]
     assert len(first) < 0.2 * alpha.sum() and np.abs(rest - 0.1).max() < 5 / 256, "but by the shadow's edge few are met"
+    assert told[0] == len(rest), "and these are told what is around"
+
+
+@pytest.mark.parametrize("apart", [2, 4])
+def test_noise_at_corners_is_averaged_over_those_around(apart):
+    def light(surfels, *others):
+        made, mirrored = meet(surfels, *others)
+        mirrored[:, 0] = np.random.default_rng(0).normal(size=len(mirrored))
+        return made, mirrored
+
+    between = pieces.Between(lambda surfels, size, turned: np.full(len(surfels), apart, np.uint8),
+                             lambda made: (np.zeros((len(made.size), 1), np.float32),) * 2, 0.5)
+    placed = replace(place(plain(1, 1, 1, 1), meet=light), between=between, shade=lambda surfels, view, arrived, depth:
+                     np.column_stack([np.ones(len(depth)), depth, arrived[:, [0, 0, 0]]]).astype(np.float32))
+    camera = replace(CAMERA, width=256, height=256, intrinsics=np.array([[256.0, 0, 128], [0, 256, 128], [0, 0, 1]]))
+    noise = [strips.draw([placed], camera, 5, config=SplattingConfig(tile_reach=reach))[0][64:192, 64:192, 2].std()
+             for reach in (0, 2)]
+    assert noise[1] < 0.8 * noise[0]
 
 
 def test_a_wider_filter_softens_edges():
