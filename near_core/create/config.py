@@ -53,8 +53,14 @@ class ReconstructionConfig:
     jump_share: float = 1.5  # times as steep as around it a jump is; what is not is a slope that is seen obliquely
     jump_radius: int = 3  # pixels of 128, twice; what is around
     side_smoothing: int = 0  # times that a field is smoothed where it is thick and hidden, after the outline: "sides"
-    guessed_side_smoothing: int = 5  # the same where the camera is a guess
+    guessed_side_smoothing: int = 12  # the same where the camera is a guess
     side_reach: int = 4  # cells of 128^3 beyond the outline that take part in that
+    side_shape: tuple[float, float] = (1.0, 0.0)  # of how rays part behind outlines that sides do, and of their width
+    guessed_side_shape: tuple[float, float] = (0.0, 0.5)  # over the square of the way by which they close: "walls"
+    side_radius: int = 10  # pixels of 128, thrice; from how far is taken how deep the outline around lies
+    rim_pixels: int = 3  # of 128; how wide the outline's rim is inside
+    rim_smoothing: float = 0.0  # share of hidden_smoothing that this rim has, too: "rims"
+    guessed_rim_smoothing: float = 1.0  # the same where the camera is a guess
     seam_radius: int = 2  # pixels of 128 around a jump in which a photo does not tell where the surface is
     seam_smoothing: tuple[float, ...] = (1.0, -1.05) * 9  # further steps of the field's smoothing there
     whole_alpha: float = 0.8  # of the networks' picture; a pixel of more shows the object alone
@@ -66,8 +72,7 @@ class ReconstructionConfig:
     hidden_detail_radius: int = 1  # pixels of 128, twice; what is hidden right behind the front is so much calmer
     hidden_radii: tuple[int, ...] = (4, 12)  # pixels of 128, twice; from how far it takes its material farther behind
     hidden_fade: float = 10.0  # cells of 128^3 behind the front from one radius to the next
-    level_sines: tuple[float, float] = (0.7, 0.9)  # of a photo's elevation, from what is level before the hidden to
-    #                                                 what is before it along the view
+    level_sines: tuple[float, float] = (0.7, 0.9)  # of its elevation: before the hidden is level; along the view
     level_steps: int = 24  # across the cube, in which what lies level before something hidden is looked for
     level_halvings: int = 4  # of the last of these steps
     hidden_colors: int = 8  # that a photo's material is sorted into; the surroundings' most frequent one spreads
@@ -79,17 +84,14 @@ class ReconstructionConfig:
     mirror_fade: float = 4.0  # cells of 128^3 behind the front, where a cell counts a quarter against its twin
     mirror_own: float = 16.0  # times that a cell counts more than its mirror image where both are seen
     turned_wall: float = 3.0  # cells of 128^3; how thick the wall of something turned and hollow is
-    turned_elevation: float = 50.0  # degrees; of several photos those that look down more steeply do not tell how
-    #                                 something is turned
+    turned_elevation: float = 50.0  # degrees; of several photos, steeper ones do not tell how something is turned
     stacks: bool = False  # whether a cup on its saucer is made of two turned things: where the camera is a guess
     turned_error: float = 0.0  # of what is taken for turned without a hint, at most: "regular things"
     guessed_turned_error: float = 0.31  # the same where the camera is a guess
     turned_overlap: float = 0.62  # of the networks' solid with the turned one, at least
-    turned_mirror_error: float = 4.0  # cells of 128^3 by which its photo contradicts symmetry, at most; so much a
-    #                                   cup's handle does
+    turned_mirror_error: float = 4.0  # cells of 128^3 by which its photo contradicts symmetry, at most, as a handle
     turned_excess: float = 1.35  # times that the networks' solid is larger than the turned one, at most
-    dome_widths: tuple[float, float] = (0.83, 0.79)  # of its width that the upper and the lower end of something turned
-    #                                               have halfway to it, at most, where they are domes: a disc has 0.87
+    dome_widths: tuple[float, float] = (0.83, 0.79)  # of its width halfway to its upper, lower end, at most; discs 0.87
     turned_calm: tuple[int, int] = (6, 200)  # times that a turned thing's outline is smoothed along its axis; a rod's
     rod_width: float = 6.0  # pixels of 128; what is turned and so thin is a rod
     mirror_error: float = 1.2  # cells of 128^3 by which a photo contradicts symmetry, at most: "regular things"

@@ -19,6 +19,7 @@ from .fairing import fair, fill_below, measure_narrowing
 from .hull import Silhouette
 from .regularity import measure_photo_asymmetry
 from .revolution import turn_outlines
+from .rims import narrow_sides, near_rim
 from .thickness import TURNED, doubt_depth, estimate_thickness
 from .view import (
     LayerView,
@@ -52,8 +53,8 @@ def carve_solid(model: NearMini, view: PhotoView, progress: Progress = silent,
     deep = np.clip(double(likely - doubt_depth(view, logits, config)) / config.logits_per_cell, -4, 4).ravel()
     progress("Shape", 0.7)
     cells = compute_cell_centres(SURFEL_RESOLUTION)
-    depth = project(cells, view.camera)[1]
-    silhouette, uv = Silhouette(view.photo, view.camera, alone=True).look(cells)
+    uv, depth = project(cells, view.camera)
+    silhouette = Silhouette(view.photo, view.camera, alone=True).measure_depth(narrow_sides(cells, view, config))
     near = np.flatnonzero(silhouette > -config.outline_reach)  # farther out there is no front
     deep[silhouette <= -config.outline_reach] = -1
     behind, seam = np.full(len(deep), OUTSIDE, np.float32), np.zeros(len(deep), np.float32)
@@ -247,6 +248,8 @@ def extract_surface(deep: np.ndarray, view: PhotoView, config: ReconstructionCon
     hidden = np.maximum(1 - (shown & facing).astype(np.float32), view.near_jumps(uv))[:, None]
     for _ in range(config.fade_cells):
         hidden = np.minimum(hidden, around(hidden))
+    if config.thickness not in TURNED:  # these have no lips
+        hidden = np.maximum(hidden, config.rim_smoothing * near_rim(view, uv)[:, None])
     for share in config.hidden_smoothing:
         vertices = vertices + share * hidden * (around(vertices) - vertices)
     faces = np.concatenate([quads[:, [0, 1, 2]], quads[:, [0, 2, 3]]])

@@ -1,0 +1,86 @@
+"""Outlines: the sides behind them, and their rims."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from near_core.create import shape
+from near_core.create.config import ReconstructionConfig
+from near_core.create.photo import Photo
+from near_core.create.rims import narrow_sides, near_rim
+from near_core.create.view import compute_cell_centres, project
+from near_core.models.mini.layout import Picture
+from near_core.scene import camera as cameras
+from tests.create.pictures import view_of
+
+CAMERA = cameras.orbit(0, 0, 2, 40, 128, 128)
+
+
+def square_view(config: ReconstructionConfig = ReconstructionConfig()):
+    """A square 64 pixels wide before a camera near by, 0.2 before the middle of the cube."""
+    view = view_of(CAMERA, np.full((128, 128), -0.2, np.float32))
+    alpha = np.zeros((256, 256), np.float32)
+    alpha[64:192, 64:192] = 1
+    view.mask = alpha[::2, ::2] > 0.5
+    view.image[Picture.ALPHA], view.config = view.mask, config
+    view.front = np.where(view.mask, view.front, 0).astype(np.float32)
+    view.photo = Photo(np.zeros((256, 256, 3)), alpha, (0, 0, 256), (256, 256), (64, 64, 192, 192))
+    return view
+
+
+def test_sides_do_not_part_as_rays_do_where_the_camera_is_a_guess(model, monkeypatch):
+    """A solid that would fill the cube behind a square."""
+    monkeypatch.setattr(shape, "predict_solid", lambda model, views: np.full((64, 64, 64), 5, np.float32))
+    monkeypatch.setattr(shape, "align_front", lambda view, *_: view.front)
+    told = ReconstructionConfig(thickness="full", symmetry="off")
+    width = []
+    for side_shape in (told.side_shape, (0.0, 0.0), told.guessed_side_shape):
+        config = replace(told, side_shape=side_shape)
+        inside = shape.carve_solid(model, square_view(config), config=config) > 0
+        width.append([inside[:, y, 64].sum() for y in (45, 110)])
+    assert width[0][1] > 1.2 * width[0][0], "a cone, where it is told"
+    assert width[1][1] == pytest.approx(width[1][0], abs=2)
+    assert 0.7 * width[2][0] < width[2][1] < 0.97 * width[2][0], "it closes"
+    assert width[2][0] == pytest.approx(width[0][0], abs=3), "but not where it is seen"
+
+
+def test_what_is_seen_keeps_its_outline():
+    """A square whose right half lies 0.3 farther away: sides begin behind what is seen there."""
+    config = ReconstructionConfig(side_shape=(0.0, 0.5))
+    view = square_view(config)
+    view.front[:, 64:] += np.where(view.mask[:, 64:], np.float32(0.3), 0)
+    points = compute_cell_centres(64)
+    moved = narrow_sides(points, view, config)
+    uv, depth = project(points, CAMERA)
+    seen = (depth <= view.inside(view.front[None], np.clip(uv, -1, 1))[:, 0])
+    np.testing.assert_allclose(moved[seen], points[seen], atol=1e-6)
+    assert (project(moved, CAMERA)[1] < depth - 0.01)[depth > 0.3].all()
+    np.testing.assert_array_equal(narrow_sides(points, view, ReconstructionConfig()), points)
+
+
+def test_a_lip_along_the_outline_is_smoothed():
+    """A block, seen from the front, with a lip 0.7 cells high along its outline and a bump in its middle."""
+    x, y, z = compute_cell_centres(128).reshape(128, 128, 128, 3).transpose(3, 0, 1, 2) * 128
+    aside = np.maximum(np.abs(x), np.abs(z))
+    half = 0.5 * np.tan(np.radians(20)) * 1.8 * 128
+    front = np.where((aside > half - 1.5) | (np.hypot(x, z) < 2), y + 26.3, y + 25.6)
+    deep = np.minimum(np.minimum(half - aside, 40 - y), front).clip(-4, 4).astype(np.float32)
+    steep = []
+    for share in (0, 1):
+        config = ReconstructionConfig(rim_smoothing=share)
+        mesh = shape.extract_surface(deep, square_view(config), config)
+        points, normal = mesh.vertices[mesh.faces[:, 0]] * 128, mesh.corner_normal[:, 0]
+        off = np.maximum(np.abs(points[:, 0]), np.abs(points[:, 2]))
+        inward = np.where((np.abs(points[:, 2]) < 10) & (points[:, 1] < 0), -np.sign(points[:, 0]) * normal[:, 0], 0)
+        steep.append((inward[off > half - 5].max(), np.abs(inward[off < 5]).max()))
+    assert steep[0][0] > 0.2 and steep[1][0] < 0.8 * steep[0][0]
+    assert steep[1][1] == steep[0][1] > 0.2, "what is inside stays"
+
+
+def test_what_is_thin_has_no_rim():
+    view = square_view()
+    uv = np.float32([[-0.5, 0], [0, 0]])  # at the outline, inside
+    assert (near_rim(view, uv) > 0.5).tolist() == [True, False]
+    view.mask[:, :60] = view.mask[:, 68:] = False
+    assert not near_rim(view, np.float32([[-0.06, 0], [0, 0]])).any()
