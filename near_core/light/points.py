@@ -157,10 +157,9 @@ def find_even(points: Surfels, size: np.ndarray, turned: np.ndarray, config: Tra
     """How many pixels lie at most between points that what arrives at others may be interpolated between, (K,) uint8: 0
     where pixels are not small beside cells, or lobes narrow. size: (K,) of a pixel's edge, asset units. turned: as
     highlights.split takes it."""
-    dull, metal = np.array(config.even_apart, np.uint8)[:, None]
     even = ((size < config.finest_pixel * CELL) & (points.roughness > config.even_roughness)
             & ~highlights.find_narrow(points.roughness, turned, config))
-    return np.where(points.metallic < config.dull_metallic, dull, metal) * even
+    return np.uint8(config.even_apart) * even
 
 
 def find_edges(lit: LitSurface, met: MetPoints) -> tuple[np.ndarray, np.ndarray]:
