@@ -19,7 +19,7 @@ def clear_fringe(color: np.ndarray, alpha: np.ndarray, shown: np.ndarray,
     """
     radius = max(1, round(config.reach * len(alpha)))
     outside = (alpha < config.surely_behind) & shown
-    beside = _spread(alpha <= config.surely_object, radius)  # what is not far inside
+    beside = grow(alpha <= config.surely_object, radius)  # what is not far inside
     inside = ~beside
     planes = np.moveaxis(color, -1, 0)
     own, behind = (_average_near(np.concatenate([planes, planes**2]), mask, radius) for mask in (inside, outside))
@@ -28,19 +28,12 @@ def clear_fringe(color: np.ndarray, alpha: np.ndarray, shown: np.ndarray,
     varied = sum(np.maximum(each[3:6] - each[:3] ** 2, 0).sum(0) for each in (own, behind))
     share = np.clip(((planes - behind[:3]) * way).sum(0) / np.maximum(length, 1e-6), 0, 1)
     aside = ((planes - behind[:3] - share * way) ** 2).sum(0)  # squared; of neither's colour
-    near = blur_box(beside.astype(np.float32), radius // 2) * _spread(inside, 2 * radius) * (behind[-1] > 0)
+    near = blur_box(beside.astype(np.float32), radius // 2) * grow(inside, 2 * radius) * (behind[-1] > 0)
     missing = (1 - share) * near * length / (
         length + config.doubt * (varied + aside) + config.least_contrast**2)
     made = planes + missing * way
     made = np.clip(made, np.minimum(planes, own[:3]), np.maximum(planes, own[:3]))  # no colour that neither has
     return np.moveaxis(made, 0, -1).astype(np.float32)
-
-
-def _spread(mask: np.ndarray, radius: int) -> np.ndarray:
-    """A mask and what lies within so many steps of it."""
-    for _ in range(radius):
-        mask = grow(mask)
-    return mask
 
 
 def _average_near(planes: np.ndarray, mask: np.ndarray, radius: int) -> np.ndarray:

@@ -163,10 +163,7 @@ def _find_end(half: np.ndarray, flat: float, share: float) -> int:
 
 def _find_handles(mask: np.ndarray, body: np.ndarray, rows: slice, config: ReconstructionConfig) -> np.ndarray:
     """What a mask (S, S) shows beside a body (S, S) in some rows and is large enough to be a handle: (S, S) bool."""
-    handles = _list_beside(mask, body, rows, config) > 0
-    for _ in range(5):  # into the body
-        handles = grow(handles)
-    return handles & mask
+    return grow(_list_beside(mask, body, rows, config) > 0, 5) & mask  # into the body
 
 
 def _list_beside(mask: np.ndarray, body: np.ndarray, rows: slice, config: ReconstructionConfig) -> np.ndarray:

@@ -12,9 +12,9 @@ from .view import LayerView, look_up, project
 def near_rim(view: LayerView, uv: np.ndarray) -> np.ndarray:
     """How near places uv (P, 2) are to a photo's outline, (P,) float32 0..1: the front ends level there, a lip before
     the sides, which shadows what is beside it. What is thin has no rim."""
-    rim = _spread(~view.mask, view.config.rim_pixels)
-    inside = view.mask & ~_spread(~view.mask, 2 * view.config.rim_pixels)
-    rim &= _spread(inside, 3 * view.config.rim_pixels)
+    rim = grow(~view.mask, view.config.rim_pixels)
+    inside = view.mask & ~grow(~view.mask, 2 * view.config.rim_pixels)
+    rim &= grow(inside, 3 * view.config.rim_pixels)
     return look_up(blur_box(rim.astype(np.float32), 1).astype(np.float32)[None], uv)[:, 0]
 
 
@@ -28,7 +28,7 @@ def narrow_sides(points: np.ndarray, view: LayerView, config: ReconstructionConf
         return points
     uv, depth = project(points, view.camera)
     uv = np.clip(uv, -1, 1)
-    edge = view.mask & _spread(~view.mask, config.rim_pixels)
+    edge = view.mask & grow(~view.mask, config.rim_pixels)
     deepest = local_maximum(np.where(edge, view.front, -np.inf), config.side_radius)  # the head is before the body
     around = blur_masked(np.where(np.isfinite(deepest), deepest, 0)[None], np.isfinite(deepest), config.side_radius)
     start = np.maximum(look_up(around, uv)[:, 0], view.inside(view.front[None], uv)[:, 0])
@@ -38,9 +38,3 @@ def narrow_sides(points: np.ndarray, view: LayerView, config: ReconstructionConf
     behind = np.maximum(depth - start, 0)
     back = (1 - spread) * behind + bend * view.camera.world_to_camera[2, 3] * behind**2
     return points - back[:, None].astype(np.float32) * along
-
-
-def _spread(mask: np.ndarray, steps: int) -> np.ndarray:
-    for _ in range(steps):
-        mask = grow(mask)
-    return mask

@@ -117,14 +117,15 @@ def distances(mask: np.ndarray) -> np.ndarray:
     return np.sqrt((apart[..., None] + along).min(1))[1:-1, 1:-1]
 
 
-def grow(mask: np.ndarray) -> np.ndarray:
-    """A mask (H, W) bool and the four neighbours of its pixels."""
-    out = mask.copy()
-    out[1:] |= mask[:-1]
-    out[:-1] |= mask[1:]
-    out[:, 1:] |= mask[:, :-1]
-    out[:, :-1] |= mask[:, 1:]
-    return out
+def grow(mask: np.ndarray, steps: int = 1) -> np.ndarray:
+    """A mask (H, W) bool and what lies within so many steps of it, each to one of a pixel's four neighbours."""
+    for _ in range(steps):
+        before, mask = mask, mask.copy()
+        mask[1:] |= before[:-1]
+        mask[:-1] |= before[1:]
+        mask[:, 1:] |= before[:, :-1]
+        mask[:, :-1] |= before[:, 1:]
+    return mask
 
 
 def measure_inside(mask: np.ndarray, radius: int) -> np.ndarray:
