@@ -55,8 +55,8 @@ class ReconstructionConfig:
     side_smoothing: int = 0  # times that a field is smoothed where it is thick and hidden, after the outline: "sides"
     guessed_side_smoothing: int = 12  # the same where the camera is a guess
     side_reach: int = 4  # cells of 128^3 beyond the outline that take part in that
-    side_shape: tuple[float, float] = (1.0, 0.0)  # of how rays part behind outlines that sides do, and of their width
-    guessed_side_shape: tuple[float, float] = (0.0, 0.5)  # over the square of the way by which they close: "walls"
+    side_start: float = float("inf")  # asset units behind the outline from which sides run parallel: "walls"
+    guessed_side_start: float = 0.14  # the same where the camera is a guess; what hangs beside is no deeper
     side_radius: int = 10  # pixels of 128, thrice; from how far is taken how deep the outline around lies
     rim_pixels: int = 3  # of 128; how wide the outline's rim is inside
     rim_smoothing: float = 0.0  # share of hidden_smoothing that this rim has, too: "rims"

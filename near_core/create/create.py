@@ -226,7 +226,7 @@ def _doubt_camera(config: ReconstructionConfig) -> ReconstructionConfig:
                    turned_error=config.guessed_turned_error, thin_width=config.guessed_thin_width,
                    layers_slope=config.guessed_layers_slope, slender_outline=config.guessed_slender_outline,
                    hidden_weight=config.guessed_hidden_weight, hang_fade=config.guessed_hang_fade,
-                   side_smoothing=config.guessed_side_smoothing, side_shape=config.guessed_side_shape,
+                   side_smoothing=config.guessed_side_smoothing, side_start=config.guessed_side_start,
                    rim_smoothing=config.guessed_rim_smoothing)
 
 

@@ -21,10 +21,9 @@ def near_rim(view: LayerView, uv: np.ndarray) -> np.ndarray:
 def narrow_sides(points: np.ndarray, view: LayerView, config: ReconstructionConfig = ReconstructionConfig()
                  ) -> np.ndarray:
     """Points (P, 3) moved to where a photo's outline decides about them. Rays part from each other, and the outline's
-    cone grows wider behind what was seen; but the sides of things seldom do. Behind the front and the outline around
-    they do so by a share, and close farther back, by config.side_shape."""
-    spread, bend = config.side_shape
-    if (spread, bend) == (1, 0):
+    cone grows wider behind what was seen; but the sides of things seldom do. From config.side_start behind the front
+    and the outline around they run parallel."""
+    if np.isinf(config.side_start):
         return points
     uv, depth = project(points, view.camera)
     uv = np.clip(uv, -1, 1)
@@ -35,6 +34,5 @@ def narrow_sides(points: np.ndarray, view: LayerView, config: ReconstructionConf
     forward = view.camera.world_to_camera[2, :3].astype(np.float32)
     along = -np.array(view.camera.position, np.float32)
     along /= along @ forward
-    behind = np.maximum(depth - start, 0)
-    back = (1 - spread) * behind + bend * view.camera.world_to_camera[2, 3] * behind**2
+    back = np.maximum(depth - start - config.side_start, 0)
     return points - back[:, None].astype(np.float32) * along
