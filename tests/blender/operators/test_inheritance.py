@@ -65,16 +65,23 @@ def test_what_is_keyed_driven_and_held_moves_on(box, make_asset, pushed):
     assert places[0] != places[1] != places[2] and places[2].translation.z == pytest.approx(0.5)
 
 
-def test_strips_that_meet_between_frames_play_on(box, make_asset):
-    for frame, x in ((1, 0), (20, 3)):
-        box.location.x = x
-        box.keyframe_insert("location", frame=frame)
-    action = box.animation_data.action
-    push_action(box)
-    strips = box.animation_data.nla_tracks[0].strips
-    again = strips.new("Again", 50, action)
+def move_twice(ob, last: int, start: int):
+    """Strips of one track: ob moves from frame 1 to the last, twice as slowly, and again from the start on; the second
+    of them, too."""
+    for frame, x in ((1, 0), (last, 3)):
+        ob.location.x = x
+        ob.keyframe_insert("location", frame=frame)
+    action = ob.animation_data.action
+    push_action(ob)
+    strips = ob.animation_data.nla_tracks[0].strips
+    again = strips.new("Again", start, action)
     if hasattr(again, "action_slot"):
         again.action_slot = strips[0].action_slot
+    return strips, again
+
+
+def test_strips_that_meet_between_frames_play_on(box, make_asset):
+    strips, again = move_twice(box, 20, 50)
     strips[0].scale = again.scale = 0.25
     again.frame_start, again.use_reverse = strips[0].frame_end, True
     ob, places = make_asset(box), []
@@ -86,16 +93,8 @@ def test_strips_that_meet_between_frames_play_on(box, make_asset):
 
 
 def test_strips_in_a_meta_strip_play_on(box, make_asset):
-    for frame, x in ((1, 0), (11, 3)):
-        box.location.x = x
-        box.keyframe_insert("location", frame=frame)
-    action = box.animation_data.action
-    push_action(box)
-    [track] = box.animation_data.nla_tracks
-    again = track.strips.new("Again", 40, action)
-    if hasattr(again, "action_slot"):
-        again.action_slot = track.strips[0].action_slot
-    for strip in track.strips:
+    strips, _ = move_twice(box, 11, 40)
+    for strip in strips:
         strip.select = True
     window = bpy.context.window_manager.windows[0]
     area = window.screen.areas[0]
@@ -103,7 +102,7 @@ def test_strips_in_a_meta_strip_play_on(box, make_asset):
     region = next(each for each in area.regions if each.type == "WINDOW")
     with bpy.context.temp_override(window=window, area=area, region=region, object=box):
         bpy.ops.nla.meta_add()
-    assert [strip.type for strip in track.strips] == ["META"]
+    assert [strip.type for strip in strips] == ["META"]
     ob, places = make_asset(box), []
     for frame in (3, 15, 30, 42, 48, 60):
         bpy.context.scene.frame_set(frame)
