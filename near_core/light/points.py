@@ -154,12 +154,10 @@ def meet(lit: LitSurface, around: Told, points: Surfels, view: np.ndarray, size:
 
 
 def find_even(points: Surfels, size: np.ndarray, turned: np.ndarray, config: TransportConfig) -> np.ndarray:
-    """How many pixels lie at most between points that what arrives at others may be interpolated between, (K,) uint8: 0
-    where pixels are not small beside cells, or lobes narrow. size: (K,) of a pixel's edge, asset units. turned: as
-    highlights.split takes it."""
-    even = ((size < config.finest_pixel * CELL) & (points.roughness > config.even_roughness)
+    """Which points what arrives at others may be interpolated between, (K,) bool: where pixels are small beside cells,
+    and lobes not narrow. size: (K,) of a pixel's edge, asset units. turned: as highlights.split takes it."""
+    return ((size < config.finest_pixel * CELL) & (points.roughness > config.even_roughness)
             & ~highlights.find_narrow(points.roughness, turned, config))
-    return np.uint8(config.even_apart) * even
 
 
 def find_edges(lit: LitSurface, met: MetPoints) -> tuple[np.ndarray, np.ndarray]:

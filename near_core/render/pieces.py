@@ -28,9 +28,8 @@ Arriving = Callable[[np.ndarray], np.ndarray]  # what points mirror of the asset
 @dataclass(frozen=True, eq=False)
 class Between:
     """Where what arrives at points may be interpolated. find_even: points, a pixel's edge at each and by how much its
-    normals turn -> how many pixels may lie between those that stand for others, (K,) uint8. find_edges: points that
-    were met -> what jumps where it may not, by `edge` at most, and what is interpolated of it elsewhere, (K, P) float32
-    each."""
+    normals turn -> which may stand for others, (K,) bool. find_edges: points that were met -> what jumps where it may
+    not, by `edge` at most, and what is interpolated of it elsewhere, (K, P) float32 each."""
 
     find_even: Callable[[Surfels, np.ndarray, np.ndarray], np.ndarray]
     find_edges: Callable[[MetPoints], Edges]
@@ -177,7 +176,7 @@ class _Shading:
 
     def _find_corners(self) -> corners.Corners | None:
         piece, surfels, between = self.piece, self.surfels, self.piece.skin.between
-        even = np.zeros(len(surfels), np.uint8)
+        even = np.zeros(len(surfels), bool)
 
         def look(rows: slice) -> None:
             normal = piece.points.normal[rows]
@@ -190,8 +189,8 @@ class _Shading:
         if not even.any() or not tiles:
             return None
         return corners.find(piece.points.pixel, surfels.position, surfels.normal, surfels.shading_normal,
-                            surfels.roughness, piece.size, even, camera.width, camera.height, piece.start,
-                            tiles, threads=self.threads)
+                            surfels.roughness, piece.size, even * np.uint8(max(tiles)), camera.width, camera.height,
+                            piece.start, tiles, threads=self.threads)
 
     def choose(self) -> np.ndarray:
         """The rows that are to be worked out: what lies between no others."""

@@ -201,7 +201,7 @@ def test_light_is_worked_out_between_few_points_but_where_something_jumps():
         return made, mirrored
 
     edges = lambda made: ((made.points.position[:, :1] < 0.1).astype(np.float32), made.points.position[:, :2])
-    between = pieces.Between(lambda surfels, size, turned: np.full(len(surfels), 4, np.uint8), edges, 0.5)
+    between = pieces.Between(lambda surfels, size, turned: np.ones(len(surfels), bool), edges, 0.5)
     placed = replace(place(plain(1, 1, 1, 1), meet=light), between=between, shade=lambda surfels, view, arrived, depth:
                      np.column_stack([np.ones(len(depth)), depth, arrived[:, [0, 0, 0]]]).astype(np.float32))
     camera = replace(CAMERA, width=256, height=256, intrinsics=np.array([[256.0, 0, 128], [0, 256, 128], [0, 0, 1]]))
@@ -221,12 +221,12 @@ def test_noise_at_corners_is_averaged_over_those_around(apart):
         mirrored[:, 0] = np.random.default_rng(0).normal(size=len(mirrored))
         return made, mirrored
 
-    between = pieces.Between(lambda surfels, size, turned: np.full(len(surfels), apart, np.uint8),
+    between = pieces.Between(lambda surfels, size, turned: np.ones(len(surfels), bool),
                              lambda made: (np.zeros((len(made.size), 1), np.float32),) * 2, 0.5)
     placed = replace(place(plain(1, 1, 1, 1), meet=light), between=between, shade=lambda surfels, view, arrived, depth:
                      np.column_stack([np.ones(len(depth)), depth, arrived[:, [0, 0, 0]]]).astype(np.float32))
     camera = replace(CAMERA, width=256, height=256, intrinsics=np.array([[256.0, 0, 128], [0, 256, 128], [0, 0, 1]]))
-    configs = [SplattingConfig(skin_tiles=(4, 2), tile_reach=reach) for reach in (0, 2)]
+    configs = [SplattingConfig(skin_tiles=(apart,), tile_reach=reach) for reach in (0, 2)]
     noise = [strips.draw([placed], camera, 5, config=each)[0][64:192, 64:192, 2].std() for each in configs]
     assert noise[1] < 0.8 * noise[0]
 
