@@ -48,7 +48,8 @@ def run(args: argparse.Namespace) -> int:
         for part in config.parts:
             for name, row in _measure(part, config):
                 found = result.setdefault(part, {"rows": {}})
-                found["machine"], found["rows"][name] = describe_machine(config.threads), row
+                found["machine"] = describe_machine(config.threads)
+                found["rows"][name] = {**row, "commit": found["machine"]["commit"]}
                 if config.json:
                     files.write(config.json, json.dumps(result, indent=1))
     if config.plots:

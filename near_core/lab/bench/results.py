@@ -50,11 +50,13 @@ def _require_numbers(tree: Any) -> None:
 
 
 def _describe(part: dict) -> str:
-    """The machine, and how busy it was."""
+    """The machine, what was measured on it, and how busy it was."""
     machine, loads = part["machine"], [row["load"] for row in part["rows"].values()]
     versions = ", ".join(f"{name} {machine[name]}" for name in ("bpy", "numpy", "onnxruntime") if machine.get(name))
     busy = f"{min(loads):g} to {max(loads):g}" if min(loads) != max(loads) else f"{max(loads):g}"
-    return (f"{machine['cpu']}, {machine['cores']} cores, {machine['isa']}; {versions}; commit {machine['commit']}. "
+    # A run may measure some rows anew; a file made before rows said their commit has one for all of them.
+    commits = dict.fromkeys(row.get("commit", machine["commit"]) for row in part["rows"].values())
+    return (f"{machine['cpu']}, {machine['cores']} cores, {machine['isa']}; {versions}; commit {', '.join(commits)}. "
             f"Load {busy}.")
 
 
@@ -65,7 +67,7 @@ def _tabulate(heads: list[str], rows: list[list[str]]) -> list[str]:
 def _tell_race(rows: dict) -> tuple[list[str], dict[str, str]]:
     rows = {name: row for name, row in rows.items() if "ratio" in row}
     lines = _tabulate(["", "dB", "NeAR, s", "peer", "samples", "peer, s", "ratio", "processor s", "ratio",
-                       "first, s"],
+                       "first, s", "commit"],
                       [_list_race(name, row) for name, row in rows.items()])
     groups = {f"objects at {size[0]} x {size[1]}": [row["ratio"] for row in rows.values()
                                                   if not row["scene"] and tuple(row["size"]) == size]
@@ -92,7 +94,8 @@ def _list_race(name: str, row: dict) -> list[str]:
     return [name, f"{row['psnr']:.1f}", f"{row['seconds']:.3g}", KINDS[row["peer"]],
             f"{row['peer_samples']}{', not reached' if short else ''}", f"{row['peer_seconds']:.3g}",
             f"{short}{row['ratio']:.1f}", f"{row['processor'][0]:.2f} / {row['processor'][1]:.2f}",
-            f"{short}{row['processor_ratio']:.1f}", " / ".join(f"{each:.2f}" for each in row.get("first", ()))]
+            f"{short}{row['processor_ratio']:.1f}", " / ".join(f"{each:.2f}" for each in row.get("first", ())),
+            row.get("commit", "")]
 
 
 def _draw_race(row: dict) -> list[Curve]:

@@ -15,7 +15,7 @@ def test_an_unknown_part_or_size_is_told(capsys):
 
 def test_rows_stay_beside_those_that_are_measured_again_and_become_pages(tmp_path):
     file, plots = tmp_path / "r.json", tmp_path / "plots"
-    row = {"p50": 0.5, "p95": 0.75, "runs": 3, "load": 1.0}
+    row = {"p50": 0.5, "p95": 0.75, "runs": 3, "load": 1.0, "commit": "abcdef0"}
     file.write_text(json.dumps({"latency": {"machine": bench.describe_machine(0), "rows": {"camera": row}}}))
     assert cli.main(["bench", "--quick", "--parts", "splatting", "--json", str(file), "--plots", str(plots)]) == 0
     made = json.loads(file.read_text())
@@ -23,9 +23,11 @@ def test_rows_stay_beside_those_that_are_measured_again_and_become_pages(tmp_pat
     for row in made["splatting"]["rows"].values():
         assert row["over_floor"] > row["over_floor_left"] > 0 and row["pairs_left"] > row["pairs"] > 0
         assert row["memory"] > 0 and row["memory_in_order"] > 0
+        assert row["commit"] == made["splatting"]["machine"]["commit"]
     assert made["splatting"]["machine"]["isa"] in ("baseline", "avx2", "avx512")
     numbers = (plots / "numbers.md").read_text()
     assert "| camera | 0.500 | 0.750 | 3 |" in numbers and "10000 256x256 one thread" in numbers
+    assert "commit abcdef0. Load" in numbers
     assert {path.name for path in plots.iterdir()} == {"numbers.md", "splatting.svg", "latency.svg"}
 
 
