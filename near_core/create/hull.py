@@ -27,12 +27,13 @@ class Silhouette:
     known: there all counts as inside, unless it is the only photo.
     """
 
-    def __init__(self, photo: Photo, camera: Camera, reach: float = REACH, finer: int = FINER, alone: bool = False):
-        """reach: cells of 128^3, how far from the outline distances are told at least. finer: pixels per pixel of the
-        photo. alone: it is the only photo."""
+    def __init__(self, photo: Photo, camera: Camera, reach: float | None = None, finer: int = FINER,
+                 alone: bool = False):
+        """reach: how far from the outline distances are told where the frame's origin lies, cells of 128^3; None: at
+        least REACH everywhere in the cube. finer: pixels per pixel of the photo. alone: it is the only photo."""
         self.camera = camera
-        pixel = camera.world_to_camera[2, 3] / camera.intrinsics[0, 0]  # asset units, where the frame's origin lies
-        band = int(np.ceil(finer * reach * CELL / pixel))
+        away, reach = (camera.world_to_camera[2, 3], reach) if reach else (find_nearest(camera), REACH)
+        band = int(np.ceil(finer * reach * CELL * camera.intrinsics[0, 0] / away))
         self.distance = _measure_distance(photo.alpha if alone else _open_borders(photo), band, finer)
 
     def measure_depth(self, points: np.ndarray) -> np.ndarray:
@@ -46,6 +47,12 @@ class Silhouette:
         inside = look_up(self.distance[None], np.clip(uv, -edge, edge))[:, 0]
         away = np.maximum(below + self.camera.world_to_camera[2, 3].astype(np.float32), 0)
         return inside * away / np.float32(self.camera.intrinsics[0, 0] * CELL), uv
+
+
+def find_nearest(camera: Camera) -> float:
+    """How far away the nearest corner of the cube is at least, along the view, or a quarter of the frame's origin."""
+    away = float(camera.world_to_camera[2, 3])
+    return max(away - np.abs(camera.world_to_camera[2, :3]).sum() / 2, away / 4)
 
 
 def choose_resolution(cameras: Sequence[Camera]) -> int:

@@ -8,6 +8,7 @@ import pytest
 from near_core.create import hull
 from near_core.create.hull import Silhouette, carve_hull, choose_resolution, extract_mesh, measure_within
 from near_core.create.photo import prepare
+from near_core.create.view import compute_cell_centres
 from near_core.errors import NearError
 from near_core.scene import camera as cameras
 
@@ -57,6 +58,22 @@ def test_what_a_photo_cuts_off_counts_as_unknown():
     made = extract_mesh(carve_hull(silhouettes, 128), ())
     assert made.vertices[:, 0].max() == pytest.approx(0.2, abs=0.01)
     assert made.vertices[:, 0].min() == pytest.approx(-0.2, abs=0.01)
+
+
+def test_what_is_surely_on_one_side_is_not_looked_at_closely(monkeypatch):
+    """From near by, where a pixel shows less before the frame's origin: the hull is as if every cell were looked at."""
+    silhouettes, counts, intersect = [], [], hull._intersect
+    for azimuth in (0, 90):
+        whole = cameras.orbit(azimuth, 0, 1.6, 40, 128, 128)
+        photo = prepare(outline(whole, 0.2))
+        silhouettes.append(Silhouette(photo, photo.cropped(whole)))
+    monkeypatch.setattr(hull, "_intersect", lambda seen, points: counts.append(len(points)) or intersect(seen, points))
+    made = carve_hull(silhouettes, 128)
+    true = intersect(silhouettes, compute_cell_centres(128)).reshape(made.shape)
+    near = np.abs(true) < 1
+    np.testing.assert_array_equal(made[near], true[near])
+    np.testing.assert_array_equal(made > 0, true > 0)
+    assert sum(counts) < 0.35 * 128**3
 
 
 def test_distances_to_an_outline_need_few_pictures_at_once():
