@@ -158,14 +158,17 @@ def draw_origin(layout: bpy.types.UILayout, context: bpy.types.Context, asset: a
     column = layout.column()
     column.use_property_split = True
     column.use_property_decorate = False
-    if options.photos:
-        photo_options.draw_options(column, options, ("matting", *photo_options.SHAPE, "refine"))
-    else:
+    if not options.photos:
         photos.draw_source(column, options)
         column.prop(options, "mask")
         column.operator("near.correct_matte", icon="BRUSH_DATA", text="Correct Matte (Drawn On)..." if options.hints
                         else "Correct Matte...")
-        photo_options.draw_options(column, options, ("matting", *photo_options.CAMERA, *photo_options.SHAPE))
+    header, body = column.panel("NEAR_origin_options", default_closed=True)
+    header.label(text="Options")
+    if body is not None:
+        photo_options.draw_options(body, options, (
+            "matting", *photo_options.SHAPE, "refine") if options.photos else (
+            "matting", *photo_options.CAMERA, *photo_options.SHAPE))
     layout.operator_context = "INVOKE_DEFAULT"
     layout.operator("near.remake_asset", icon="FILE_REFRESH")
 

@@ -24,10 +24,11 @@ from . import (
     stop,
     tasks,
     transfer,
+    watching,
 )
 
 _MODULES = (status, jobs, create, origin, orbit, drawing, matte, pose, photos, pictures, folder, transfer, library,
-            compositing, bake, showcase, presets, setup, tasks, published, stop)
+            compositing, bake, showcase, presets, setup, tasks, published, stop, watching)
 
 
 def register() -> None:

@@ -17,6 +17,7 @@ from .._core import errors, files
 from ..paths import RELATIVE
 from ..references import Reference
 from ..translations import say
+from . import watching
 from .jobs import INTERVAL
 from .place import report_errors
 from .status import shorten, show_status
@@ -30,7 +31,6 @@ class _Baking:
 
     _job: worker_process.JobHandle | None = None
     _light: Light | None = None  # to be waited for before there is a job
-    _timer: Any = None
     _is_interactive = False
 
     @classmethod
@@ -53,10 +53,7 @@ class _Baking:
                     self._light.wait(60.0)
                     self._ask(context)
                 return self._end(context)
-            manager = context.window_manager
-            self._timer = manager.event_timer_add(INTERVAL, window=context.window)
-            manager.modal_handler_add(self)  # type: ignore[arg-type]
-            return {"RUNNING_MODAL"}
+            return watching.watch(self, context, INTERVAL)
         return {"CANCELLED"}
 
     def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> Any:
@@ -84,9 +81,7 @@ class _Baking:
         self._leave(context)
 
     def _leave(self, context: bpy.types.Context) -> None:
-        if self._timer is not None:
-            context.window_manager.event_timer_remove(self._timer)
-            self._timer = None
+        watching.leave(self, context)
         show_status(context, None)
 
     def find_source(self) -> Any:

@@ -13,6 +13,7 @@ from .. import client, photo_options, translations
 from .._core import errors
 from ..sketch import Sketch
 from ..translations import say
+from . import watching
 from .photo_editor import PhotoEditor, is_image_editor, run_in_editor
 from .place import report_errors
 
@@ -68,10 +69,8 @@ class NEAR_OT_draw_hints(bpy.types.Operator):
         self._editor = PhotoEditor(context, NAME)
         self._draws = self._boxes = self._waits = False
         self._find()
-        self._timer = context.window_manager.event_timer_add(INTERVAL, window=context.window)
-        context.window_manager.modal_handler_add(self)
         self._editor.tell(say("Looking at the photo"))
-        return {"RUNNING_MODAL"}
+        return watching.watch(self, context, INTERVAL)
 
     def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         if not self._editor.is_open():  # the editor was closed or became another
@@ -178,7 +177,7 @@ class NEAR_OT_draw_hints(bpy.types.Operator):
         """Called by Blender too, when another file is opened or the window closed."""
         if self._job is not None:
             self._job.cancel()
-        context.window_manager.event_timer_remove(self._timer)
+        watching.leave(self, context)
         self._editor.close()
 
 

@@ -19,6 +19,7 @@ from .._core import asset as assets
 from .._core import errors
 from .._core import image as images
 from ..references import Reference
+from . import watching
 from .landing import Landing, follow, land, stand
 from .place import (
     AssetReading,
@@ -79,6 +80,7 @@ class Creation:
     icons: Any = None  # bpy's preview collection with the matte and the crop, once they are known
     reading: AssetReading | None = None
     is_cancelled: bool = False
+    seen: tuple[float, float] = 0.0, 0.0  # the last fraction, and how long the whole takes, as that told: seconds
 
     def cancel(self) -> None:
         """Stops it, though its asset be made already and only read, or held."""
@@ -118,15 +120,21 @@ class Creation:
         """Phase, percentage and the time it still takes, for one line of the interface."""
         if self.job.done and self.is_held:
             return translations.say("Done: go back to Object Mode to get it")
-        fraction, spent = self.job.fraction, time.monotonic() - self.started
+        fraction = self.job.fraction
         line = translations.say("{phase}, {fraction:.0%}", phase=errors.Message(self.job.phase), fraction=fraction)
         if self.series is not None:
             line = translations.say("{number} of {count}: {status}", number=self.series.count - len(self.rest),
                                     count=self.series.count, status=line)
-        if fraction > 0.05 and spent > 1:
-            line = translations.say("{status}, {seconds} s left", status=line,
-                                    seconds=max(1, round(spent / fraction - spent)))
-        return line
+        left = self.tell_left(time.monotonic() - self.started)
+        return translations.say("{status}, {seconds} s left", status=line, seconds=left) if left else line
+
+    def tell_left(self, spent: float) -> int:
+        """The seconds that it still takes after so many, counted down from what its last step forward told; 0 where
+        that is not known, or was wrong."""
+        fraction = self.job.fraction
+        if fraction != self.seen[0]:
+            self.seen = fraction, spent / fraction if fraction > 0.05 and spent > 1 else 0.0
+        return max(round(self.seen[1] - spent), 0)
 
     def show_preview(self) -> None:
         """Turns the job's first pictures into icons, once."""
@@ -328,9 +336,7 @@ class NEAR_OT_watch_creation(bpy.types.Operator):
     bl_options = {"INTERNAL", "UNDO"}
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        self._timer = context.window_manager.event_timer_add(INTERVAL, window=context.window)
-        context.window_manager.modal_handler_add(self)
-        return {"RUNNING_MODAL"}
+        return watching.watch(self, context, INTERVAL)
 
     def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         if event.type == "ESC" and event.value == "PRESS":
@@ -362,7 +368,7 @@ class NEAR_OT_watch_creation(bpy.types.Operator):
         self._leave(context)
 
     def _leave(self, context: bpy.types.Context) -> None:
-        context.window_manager.event_timer_remove(self._timer)
+        watching.leave(self, context)
         _stop()
         show_status(context, None)
 

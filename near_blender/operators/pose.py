@@ -14,7 +14,7 @@ from .. import client, photo_options, surface_jobs
 from .._core import camera as cameras
 from .._core import errors
 from ..translations import say
-from . import jobs, landing
+from . import jobs, landing, watching
 from .create import find_mesh, name_source
 from .photo_editor import PhotoEditor, is_image_editor
 from .pictures import check_picture, find_mask
@@ -62,9 +62,7 @@ class NEAR_OT_fit_pose(photo_options.PhotoOptions, landing.PlacementOption, bpy.
             self._stance: Any = None
             self._dragged: Any = None  # where the mouse was
             self._waits = False
-            self._timer = context.window_manager.event_timer_add(INTERVAL, window=context.window)
-            context.window_manager.modal_handler_add(self)
-            return {"RUNNING_MODAL"}
+            return watching.watch(self, context, INTERVAL)
         return {"CANCELLED"}
 
     def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
@@ -174,7 +172,7 @@ class NEAR_OT_fit_pose(photo_options.PhotoOptions, landing.PlacementOption, bpy.
 
     def cancel(self, context: bpy.types.Context) -> None:
         """Called by Blender too, when another file is opened or the window closed."""
-        context.window_manager.event_timer_remove(self._timer)
+        watching.leave(self, context)
         if self._job is not None:
             self._job.cancel()
         self._editor.close()

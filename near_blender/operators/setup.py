@@ -16,7 +16,7 @@ from .._core import ADDON, camera, environment, errors, image, scene
 from .._core import asset as assets
 from .._core import mesh as meshes
 from ..translations import say, translate
-from . import jobs, status
+from . import jobs, status, watching
 from .transfer import SAMPLE
 
 STARTS_WITHIN = 60.0  # seconds
@@ -203,9 +203,7 @@ class NEAR_OT_check_setup(bpy.types.Operator):
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         global _current
         _current = SetupCheck()
-        self._timer = context.window_manager.event_timer_add(jobs.INTERVAL, window=context.window)
-        context.window_manager.modal_handler_add(self)
-        return {"RUNNING_MODAL"}
+        return watching.watch(self, context, jobs.INTERVAL)
 
     def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         check = _current
@@ -235,7 +233,7 @@ class NEAR_OT_check_setup(bpy.types.Operator):
         if _current is not None:
             _lines[:] = _current.lines
         _current = None
-        context.window_manager.event_timer_remove(self._timer)
+        watching.leave(self, context)
         show_status(context, None)
 
     def execute(self, context: bpy.types.Context) -> set[str]:

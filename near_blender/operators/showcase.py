@@ -16,6 +16,7 @@ from .. import client, contact_sheet, worker_process
 from .._core import errors
 from ..paths import RELATIVE
 from ..translations import say
+from . import watching
 from .jobs import INTERVAL
 from .place import report_errors
 from .status import shorten, show_status
@@ -27,7 +28,6 @@ class _Showcase:
     """An operator that renders a row of stills into a folder: one render after the other, each Blender's own, where an
     artist calls it; waited for where a script does."""
 
-    _timer: Any = None
     _is_interactive = False
     _job: worker_process.JobHandle | None = None  # what the second Blender makes of the stills
 
@@ -54,12 +54,9 @@ class _Showcase:
                 return self._tell(contact_sheet.gather(self._paths, **self.plan(context, self._folder)))
             self._path: Path | None = None  # of the still that is being rendered
             self._ended = ""  # how
-            manager = context.window_manager
             bpy.app.handlers.render_complete.append(self._on_complete)
             bpy.app.handlers.render_cancel.append(self._on_cancel)
-            self._timer = manager.event_timer_add(INTERVAL, window=context.window)
-            manager.modal_handler_add(self)  # type: ignore[arg-type]
-            return {"RUNNING_MODAL"}
+            return watching.watch(self, context, INTERVAL)
         return {"CANCELLED"}
 
     def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> Any:
@@ -119,7 +116,7 @@ class _Showcase:
                               (bpy.app.handlers.render_cancel, self._on_cancel)):
             if own in handlers:
                 handlers.remove(own)
-        context.window_manager.event_timer_remove(self._timer)
+        watching.leave(self, context)
         show_status(context, None)
 
     def _on_complete(self, *_: Any) -> None:

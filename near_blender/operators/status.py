@@ -52,6 +52,7 @@ def register() -> None:
 def unregister() -> None:
     global _is_busy
     _is_busy = False
+    _give_back()
     _told.clear()
     if bpy.app.timers.is_registered(_give_back):
         bpy.app.timers.unregister(_give_back)

@@ -11,7 +11,7 @@ from bpy.props import CollectionProperty, StringProperty
 from .._core import asset as assets
 from .._core import errors
 from ..paths import RELATIVE
-from . import landing
+from . import landing, watching
 from .place import AssetReading, is_object_mode, place_asset, report_errors
 
 SAMPLE = Path(__file__).resolve().parent.parent / "assets" / "sample.near"
@@ -39,9 +39,7 @@ class _Import:
                 self._place(context, self._begin())
             return self._end(context)
         self._reading = self._begin()
-        self._timer = context.window_manager.event_timer_add(LOOK_EVERY, window=context.window)
-        context.window_manager.modal_handler_add(self)  # type: ignore[arg-type]
-        return {"RUNNING_MODAL"}
+        return watching.watch(self, context, LOOK_EVERY)
 
     def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> Any:
         if event.type == "ESC" and event.value == "PRESS":
@@ -58,7 +56,7 @@ class _Import:
 
     def cancel(self, context: bpy.types.Context) -> None:
         """Called by Blender too, when another file is opened."""
-        context.window_manager.event_timer_remove(self._timer)
+        watching.leave(self, context)
 
     def _begin(self) -> AssetReading:
         path = self._rest.pop(0)

@@ -80,13 +80,13 @@ def create_from_mesh(mesh: meshes.Mesh, *, name: str, source: str = "", normaliz
     if normalize:
         mesh, extent, _ = meshes.normalize(mesh)
     progress("Surface", 0.0)
-    surfels = sampling.sample_surfels(mesh, part(progress, 0.0, 0.6), config=sampling_config)
-    progress("Skin", 0.6)
+    surfels = sampling.sample_surfels(mesh, part(progress, 0.0, 0.8), config=sampling_config)
+    progress("Skin", 0.8)
     keep = DETAILS[detail]
     skin = None if keep is None else make_skin(mesh, keep)
-    progress("Voxels", 0.7)
+    progress("Voxels", 0.82)
     coords, material = sampling.voxelize(mesh, surfels)
-    progress("Latent", 0.9)
+    progress("Latent", 0.86)
     model = model or NearMini()
     slat = encode(model, surfels, coords) if "encoder" in model.graphs else np.zeros((len(coords), 0), np.float16)
     progress("Done", 1.0)
@@ -149,7 +149,7 @@ def create_from_image(photos: Sequence[Shot | str | Path | np.ndarray], *, mask:
     shots = list_shots(photos, azimuth, Shot("", mask, camera, None, elevation, fov))
     pictures = []
     for number, shot in enumerate(shots):
-        report = part(progress, 0.2 * number / len(shots), 0.2 * (number + 1) / len(shots))
+        report = part(progress, 0.15 * number / len(shots), 0.15 * (number + 1) / len(shots))
         matte = matte_of(model, matting, matting_config, shot.hints)
         pictures.append(prepare(shot.picture, shot.mask, matte, report, matting_config, shot.hints is not None))
         pictures[-1] = pictures[-1].mirror() if shot.mirrored else pictures[-1]
@@ -165,12 +165,12 @@ def create_from_image(photos: Sequence[Shot | str | Path | np.ndarray], *, mask:
     for shot, picture in zip(shots, pictures):
         _require_cube(picture, shot, anchor is None)
     if mesh is not None:
-        ends = np.linspace(0.2, 0.3, len(shots) + 1)
+        ends = np.linspace(0.15, 0.2, len(shots) + 1)
         poses = [PlacedPhoto(shot, photo, _resect(model, photo, shot, mesh, len(shots) == 1, notes, on_pose,
                                                   part(progress, *own)))
                  for shot, photo, *own in zip(shots, pictures, ends, ends[1:])]
     elif len(shots) > 1:
-        poses = place_cameras(model, shots, pictures, notes, part(progress, 0.2, 0.3))
+        poses = place_cameras(model, shots, pictures, notes, part(progress, 0.15, 0.2))
     else:
         poses = [PlacedPhoto(shots[0], pictures[0], _place_camera(model, pictures[0], shots[0], reconstruction))]
         if shots[0].camera is None:
@@ -179,10 +179,10 @@ def create_from_image(photos: Sequence[Shot | str | Path | np.ndarray], *, mask:
         on_views(list_angles(shots, poses))
     views: list[PhotoView] = []
     for number, pose in enumerate(poses):
-        progress("Layers", 0.3 + 0.1 * number / len(poses))
+        progress("Layers", 0.2 + 0.05 * number / len(poses))
         views.append(PhotoView(look_at(model, pose.photo, pose.camera), pose.camera, reconstruction, delighting))
     found = all(shot.camera is None for shot in shots)
-    made = _reconstruct(model, views, mesh, found, seed, part(progress, 0.4, 1.0), reconstruction)
+    made = _reconstruct(model, views, mesh, found, seed, part(progress, 0.25, 1.0), reconstruction)
     taken = poses[0].photo.uncropped(views[0].camera)
     if poses[0].shot.fov == ORTHOGRAPHIC:
         taken = taken.flatten()
@@ -278,19 +278,19 @@ def _reconstruct(model: NearMini, views: list[PhotoView], mesh: meshes.Mesh | No
     if mesh is None:
         error = config.normal_error_rms
         if len(views) > 1:
-            shape, mirrors = reconstruct_surface(model, views, part(progress, 0.0, 0.25), config)
+            shape, mirrors = reconstruct_surface(model, views, part(progress, 0.0, 0.4), config)
             shape = settle_frame(shape, views, mirrors) if found else shape
         else:
-            deep, config = _find_solid(model, views[0], part(progress, 0.0, 0.25), config)
+            deep, config = _find_solid(model, views[0], part(progress, 0.0, 0.4), config)
             shape = extract_surface(deep, views[0], config)
-    made = _apply_materials(model, views, shape, error, seed, part(progress, 0.25, 0.95), config, mirrors)
+    made = _apply_materials(model, views, shape, error, seed, part(progress, 0.4, 0.8), config, mirrors)
     leans = mesh is None and len(views) == 1  # a shape of several photos knows its normals better than each
     if leans:
         made = replace(made, surfels=blend_normals(made.surfels, views[0], config.normal_blend))
     if made.surfels.opacity.min() > SOLID:  # else texels know what the mesh's alpha cuts out
         fine = [view for view in views if view.photo.fine is not None]
         paint = Paint(SurfelBlend(made.surfels, made.texels), partial(find_detail, fine) if fine else None)
-        made = replace(made, texels=None, skin=paint_skin(shape, paint, leans, part(progress, 0.95, 1.0)))
+        made = replace(made, texels=None, skin=paint_skin(shape, paint, leans, part(progress, 0.8, 1.0)))
     progress("Done", 1.0)
     return made
 
@@ -325,12 +325,12 @@ def _apply_materials(model: NearMini, views: list[PhotoView], shape: meshes.Mesh
             view.front = np.where(np.isfinite(nearest), nearest, view.front)
     normals = decode_octahedral(material[:, VoxelMaterial.NORMAL].astype(np.float32))
     slat, confidence = predict_latent(model, views, coords, normals, seed, config.flow_steps)
-    progress("Material", 0.6)
+    progress("Material", 0.55)
     surfels = apply_materials(surfels, coords, decode(model, slat, coords), confidence)
-    surfels, texels = _take_colors(surfels, texels, views, mirrors, part(progress, 0.6, 0.9), config)
+    surfels, texels = _take_colors(surfels, texels, views, mirrors, part(progress, 0.55, 0.75), config)
     if normal_error is not None:
         surfels = widen_roughness(surfels, normal_error)
-    progress("Latent", 0.9)
+    progress("Latent", 0.75)
     material = sampling.average_materials(surfels, coords)
     slat = encode(model, surfels, coords)
     return NeuralAsset(coords, material, slat, surfels, texels, model=MODEL, model_hash=model.digest)

@@ -33,7 +33,7 @@ def reconstruct_surface(model: NearMini, views: list[PhotoView], progress: Progr
     too; by a hint, what is flat, round or turned is as deep as its outlines say, and no larger than these."""
     progress("Shape", 0.0)
     logits = predict_solid(model, views)
-    progress("Shape", 0.5)
+    progress("Shape", 0.15)
     silhouettes = [Silhouette(view.photo, view.camera) for view in views]
     hull = carve_hull(silhouettes, SURFEL_RESOLUTION)
     mirrors = tell_mirrors(views, hull, config)
@@ -42,7 +42,7 @@ def reconstruct_surface(model: NearMini, views: list[PhotoView], progress: Progr
     low, high = bound_object(views, logits, hull, fusion)
     widest = _widen_bounds(low, high, fusion)
     hull = carve_twins(cut_to_bounds(hull, *widest), mirrors)
-    solid = weigh_evidence(views, logits, hull, config, fusion, part(progress, 0.5, 0.8), mirrors)
+    solid = weigh_evidence(views, logits, hull, config, fusion, part(progress, 0.15, 0.45), mirrors)
     solid = average_twins(doubt_beyond(solid, low, high, fusion), mirrors)
     if config.thickness == "thin":
         solid = flatten_solid(views, solid, config)
@@ -51,7 +51,7 @@ def reconstruct_surface(model: NearMini, views: list[PhotoView], progress: Progr
     resolution = choose_resolution([view.camera for view in views])
     if resolution != SURFEL_RESOLUTION:
         hull = cut_to_bounds(carve_twins(carve_hull(silhouettes, resolution), mirrors), *widest)
-    progress("Shape", 0.9)
+    progress("Shape", 0.5)
     deep = drop_debris(np.minimum(hull, resize_grid(solid, resolution)), config.debris_share)
     mesh = extract_mesh(deep, config.smoothing, config.normal_smoothing)
     lack = np.float32(np.clip(measure_lack(mesh, views), 0, fusion.most_growth))

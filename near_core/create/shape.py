@@ -47,11 +47,11 @@ def carve_solid(model: NearMini, view: PhotoView, progress: Progress = silent,
     """
     progress("Shape", 0.0)
     logits = blur_binomial(predict_solid(model, [view]))
-    progress("Shape", 0.6)
+    progress("Shape", 0.2)
     likely = logits + config.logit_bias
     view.front = align_front(view, likely, config.front_blur_radius, config.front_calm, config.front_lag)
     deep = np.clip(double(likely - doubt_depth(view, logits, config)) / config.logits_per_cell, -4, 4).ravel()
-    progress("Shape", 0.7)
+    progress("Shape", 0.3)
     cells = compute_cell_centres(SURFEL_RESOLUTION)
     uv, depth = project(cells, view.camera)
     silhouette = Silhouette(view.photo, view.camera, alone=True).measure_depth(narrow_sides(cells, view, config))

@@ -1,6 +1,8 @@
 """Photos and meshes become assets: with the trained model where it is exported."""
 
+import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,6 +24,8 @@ from near_core.scene import Camera, Instance
 from near_core.scene import camera as cameras
 from near_core.scene.environment import uniform
 from tests.create.pictures import box, disc, mask_of
+
+ARMCHAIR = Path(__file__).resolve().parents[2] / "near_blender" / "assets" / "armchair.png"
 
 
 def test_a_mesh_keeps_its_size_when_normalized():
@@ -209,3 +213,13 @@ def test_a_photo_that_is_seen_in_a_mirror_is_made_as_its_mirror_image(model):
     assert made.surfels.position.mean(0) == pytest.approx(other.surfels.position.mean(0), abs=0.01)
     right = made.surfels.position[:, 0] > made.surfels.position[:, 0].mean()
     assert made.surfels.base_color[right].mean() < made.surfels.base_color[~right].mean()
+
+
+@pytest.mark.timing
+def test_progress_goes_about_evenly():
+    """In processor time; a bar that stands still says that something hangs."""
+    told, start = [], time.process_time()
+    create_from_image([ARMCHAIR], name="chair", progress=lambda _, share: told.append(
+        (share, time.process_time() - start)))
+    shares, spent = np.array(told).T
+    assert (np.diff(shares) >= 0).all() and np.abs(shares - spent / spent[-1]).max() < 0.28

@@ -16,3 +16,7 @@ def test_disabled_while_something_is_drawn(events, way):
 def test_the_next_picture_is_right(events, out):
     picture = image.read(out / "again.png")
     assert picture[..., :3].std() > 0.02
+
+
+def test_what_was_going_on_leaves_nothing(events):
+    assert events["drawing"] == [1, False] and events["turntable"]

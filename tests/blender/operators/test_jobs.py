@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import bpy
 import pytest
 
-from near_blender import client, geometry, payload, references
+from near_blender import client, geometry, payload, references, worker_process
 from near_blender.operators import jobs, transfer
 from near_core import errors
 from tests.machine import slowness
@@ -224,6 +224,14 @@ def test_the_mesh_of_an_asset_that_is_edited_is_not_exchanged(cube):
     assert creation.is_held and creation.status == "Done: go back to Object Mode to get it"
     bpy.ops.object.mode_set(mode="OBJECT")
     assert not creation.is_held
+
+
+def test_what_a_creation_still_takes_is_counted_down():
+    creation, told = jobs.Creation(worker_process.JobHandle(client.get_worker(), {}, {}), "Cup"), []
+    for spent, fraction in ((0.5, 0), (2, 0.04), (4, 0.2), (10, 0.2), (15, 0.2), (30, 0.2), (40, 0.8), (45, 0.8)):
+        creation.job.fraction = fraction
+        told.append(creation.tell_left(spent))
+    assert told == [0, 0, 16, 10, 5, 0, 10, 5]
 
 
 @pytest.mark.parametrize("goes_on", [None, 1, 2])
