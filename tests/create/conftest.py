@@ -1,10 +1,11 @@
-"""What the tests of creation share: the trained model, and a photo with its camera."""
+"""What the tests of creation share: the trained model, a photo with its camera, and assets made of it once."""
 
 import pytest
 
 from near_core.create.create import create_from_mesh
 from near_core.models.mini.runtime import NearMini
 from near_core.scene import camera as cameras
+from tests.create.made import Made, make
 from tests.create.pictures import box, photographed
 
 
@@ -14,6 +15,18 @@ def model():
     if not {"intrinsics", "structure", "slat", "iad"} <= set(found.graphs):
         pytest.skip("near-mini is not exported: python3 build.py setup")
     return found
+
+
+@pytest.fixture(scope="session")
+def red(model, photo) -> Made:
+    """Of the photo alone and its camera."""
+    return make(photo)
+
+
+@pytest.fixture(scope="session")
+def clad(model, photo) -> Made:
+    """Of the photo and the box that it shows, which glows."""
+    return make(photo, box(emission=(9, 9, 9)))
 
 
 @pytest.fixture(scope="session")

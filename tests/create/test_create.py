@@ -47,15 +47,13 @@ def test_a_mesh_without_faces_is_refused_in_a_sentence():
     assert caught.value.what and caught.value.fix
 
 
-def test_a_photo_becomes_an_asset_of_its_colour(model, photo):
-    picture, camera = photo
-    seen = []
-    asset = create_from_image([picture], camera=camera, name="red", model=model, on_preview=lambda *a: seen.append(a))
-    assert seen and seen[0][0].shape == (256, 256)
+def test_a_photo_becomes_an_asset_of_its_colour(model, photo, red):
+    (picture, camera), asset = photo, red.asset
+    assert red.previews and red.previews[0][0].shape == (256, 256)
     assert len(asset.coords) > 500 and asset.slat.shape == (len(asset.coords), 16)
     sure = asset.material[:, VoxelMaterial.CONFIDENCE] > np.median(asset.material[:, VoxelMaterial.CONFIDENCE])
-    red, green, blue = asset.material[sure, VoxelMaterial.BASE_COLOR].astype(float).mean(0)
-    assert red > 2 * green and red > 2 * blue
+    color = asset.material[sure, VoxelMaterial.BASE_COLOR].astype(float).mean(0)
+    assert color[0] > 2 * max(color[1:])
     made = Renderer(model).render([Instance(asset, np.eye(4))], camera, uniform((1, 1, 1)))
     alpha, truth = made["Combined"][..., 3] > 0.5, picture[..., 3] > 127
     assert (alpha & truth).sum() / (alpha | truth).sum() > 0.5
@@ -78,20 +76,22 @@ def test_things_apart_are_told_where_nobody_said_what_is_object(model, monkeypat
                         (Shot(picture, hints=Hints(number=1)), 0)):
         notes: list[str] = []
         with pytest.raises(Cancelled):
-            create_from_image([shot], name="things", model=model, notes=notes, progress=stop_at_layers)
+            create_from_image([shot], name="things", model=model, notes=notes, progress=stop_at("Layers"))
         assert len(notes) == count and all("2 things apart" in str(note) for note in notes)
         assert all("--" not in note and "Correct Matte" not in note for note in notes), "outside of Blender, too"
 
 
-def stop_at_layers(phase: str, fraction: float) -> None:
-    if phase == "Layers":
-        raise Cancelled
+def stop_at(wanted: str):
+    """Stops a creation where a phase begins."""
+    def stop(phase: str, fraction: float) -> None:
+        if phase == wanted:
+            raise Cancelled
+    return stop
 
 
-def test_the_seed_changes_what_the_photo_hides_only(model, photo):
-    picture, camera = photo
-    first, second = (create_from_image([picture], camera=camera, seed=s, name="red", model=model) for s in (0, 1))
-    again = create_from_image([picture], camera=camera, seed=0, name="red", model=model)
+def test_the_seed_changes_what_the_photo_hides_only(model, photo, red):
+    (picture, camera), first = photo, red.asset
+    again, second = (create_from_image([picture], camera=camera, seed=s, name="red", model=model) for s in (0, 1))
     np.testing.assert_array_equal(first.coords, again.coords)
     np.testing.assert_allclose(first.slat.astype(float), again.slat.astype(float), atol=2e-3)
     changed = np.abs(first.slat.astype(float) - second.slat).mean(1)
@@ -101,12 +101,9 @@ def test_the_seed_changes_what_the_photo_hides_only(model, photo):
     assert changed[~seen].mean() > 2 * changed[seen].mean()
 
 
-def test_a_photo_and_a_mesh_keep_the_meshs_shape(model, photo):
-    picture, camera = photo
-    mesh = box()
-    mesh = replace(mesh, materials=tuple(replace(each, emission=(9, 9, 9)) for each in mesh.materials))
-    asset = create_from_image([picture], mesh=mesh, camera=camera, name="red", model=model)
-    exact = create_from_mesh(mesh, name="box", model=model)
+def test_a_photo_and_a_mesh_keep_the_meshs_shape(model, photo, clad):
+    (picture, camera), asset = photo, clad.asset
+    exact = create_from_mesh(clad.mesh, name="box", model=model)
     assert asset.surfels.emission is None and exact.surfels.emission.min() == 9, "photos say nothing of what glows"
     np.testing.assert_array_equal(asset.coords, exact.coords)
     assert asset.surfels is not None and len(asset.surfels) == len(exact.surfels)
@@ -151,16 +148,21 @@ def test_creating_can_be_stopped(model, photo):
         create_from_image([photo[0]], name="red", model=model, progress=stop)
 
 
-def test_the_photos_file_says_what_its_lens_saw(model, photo, tmp_path):
+def test_the_photos_file_says_what_its_lens_saw(model, photo, tmp_path, monkeypatch):
+    """By which camera it is looked at: all else is made by that."""
     exif = Image.Exif()
     exif[0x0112] = 1  # Pillow writes nothing into a PNG else
     exif.get_ifd(0x8769)[41989] = 20  # mm, for film
     Image.fromarray(photo[0]).save(tmp_path / "box.png", exif=exif)
     wide = image.read_field_of_view(tmp_path / "box.png")
     assert wide == pytest.approx(75, abs=1)
-    read, told, usual = (create_from_image([tmp_path / "box.png"], name="box", model=model, fov=fov)
-                         for fov in (None, wide, 40.0))
-    assert np.array_equal(read.coords, told.coords) and not np.array_equal(read.coords, usual.coords)
+    look, seen = create.look_at, []
+    monkeypatch.setattr(create, "look_at", lambda *given: seen.append(given[2]) or look(*given))
+    for fov in (None, wide, 40.0):
+        with pytest.raises(Cancelled):
+            create_from_image([tmp_path / "box.png"], name="box", model=model, fov=fov, progress=stop_at("Shape"))
+    read, told, usual = (camera.intrinsics[0, 0] / camera.width for camera in seen)
+    assert read == told and usual > 1.5 * read
 
 
 def test_a_draft_keeps_no_skin():

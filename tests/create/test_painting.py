@@ -156,27 +156,24 @@ def test_colours_change_within_a_texel_of_where_they_are_told_to(halves):
     assert 0 < between.sum() <= 6, "pixels of which 2.7 are as wide as a texel"
 
 
-def test_assets_from_photos_have_such_a_skin(model, photo):
-    picture, camera = photo
-    asset = create_from_image([Shot(picture, camera=camera)], name="box", model=model)
+def test_assets_from_photos_have_such_a_skin(red):
+    asset = red.asset
     assert asset.texels is None and asset.skin.color is not None and asset.skin.normal is not None
     x, _, _ = np.abs(asset.skin.vertices - asset.surfels.position.mean(0)).max(0)
     assert 0.3 < x < 0.6
     seen = asset.skin.vertices[:, 1] < asset.skin.vertices[:, 1].min() + 0.03
-    red = np.median(asset.skin.color[seen, :3], 0)
-    assert red[0] > 4 * max(red[1:]), red
+    color = np.median(asset.skin.color[seen, :3], 0)
+    assert color[0] > 4 * max(color[1:]), color
 
 
-def test_a_mesh_in_a_photos_colours_keeps_its_edges(model, photo):
-    picture, camera = photo
-    asset = create_from_image([Shot(picture, camera=camera)], mesh=box(), name="box", model=model)
+def test_a_mesh_in_a_photos_colours_keeps_its_edges(clad):
+    asset = clad.asset
     low, high = asset.skin.vertices.min(0), asset.skin.vertices.max(0)
     np.testing.assert_allclose([low, high], [[-0.45, -0.3, -0.25], [0.45, 0.3, 0.25]], atol=1e-4)
 
 
-def test_what_photos_painted_is_unwrapped_and_keeps_its_colours(model, photo):
-    picture, camera = photo
-    asset = create_from_image([Shot(picture, camera=camera)], mesh=box(), name="box", model=model)
+def test_what_photos_painted_is_unwrapped_and_keeps_its_colours(clad):
+    asset = clad.asset
     skin = replace(asset.skin, color=np.where(asset.skin.vertices[:, :1] < 0, np.float32([0.7, 0.1, 0.1, 1]),
                                               np.float32([0.1, 0.1, 0.7, 1])))
     made = textured_mesh.make_mesh(replace(asset, skin=skin), asset.surfels, 512)
@@ -189,11 +186,9 @@ def test_what_photos_painted_is_unwrapped_and_keeps_its_colours(model, photo):
     np.testing.assert_allclose(shown[middle > 0.02], [[0.1, 0.1, 0.7]] * (middle > 0.02).sum(), atol=0.02)
 
 
-def test_the_guessed_part_is_shown_beside_the_seen_one(model, photo):
-    picture, camera = photo
-    asset = create_from_image([Shot(picture, camera=camera)], name="box", model=model)
+def test_the_guessed_part_is_shown_beside_the_seen_one(red):
     found = []
-    asset = from_bytes(to_bytes(asset))
+    asset = from_bytes(to_bytes(red.asset))
     for azimuth in (20, 200):
         made = Renderer().render([Instance(asset, np.eye(4))], cameras.orbit(azimuth, 15, 2.0, 40, 128, 128),
                                  uniform((1, 1, 1)), Settings(passes=("Combined", "Confidence")))

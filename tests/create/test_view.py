@@ -7,9 +7,10 @@ from near_core.create.create import create_from_image, create_from_mesh
 from near_core.create.photo import prepare
 from near_core.create.view import LayerView, centre_object, find_camera, lift_pixels, look_up, project, reach
 from near_core.directions import unit
+from near_core.errors import Cancelled
 from near_core.models.mini.layout import LAYERS, PICTURE, SIZE, Layer, Picture
-from near_core.models.mini.runtime import NearMini
 from near_core.scene import camera as cameras
+from tests.create.made import Counting
 from tests.create.pictures import box, photographed, view_of
 
 
@@ -84,22 +85,20 @@ def test_a_guessed_camera_moves_until_the_object_is_in_the_middle():
     assert centre_object(camera, layers, mask).world_to_camera[2, 3] == pytest.approx(2.8 / 1.25, abs=0.02)
 
 
-def test_a_photo_is_looked_at_once(model, photo):
+def test_a_photo_is_looked_at_once(model, photo, red):
     """Intrinsics runs for the photo and for its mirror image; before that once where the camera is not known, and three
-    times where it is searched by a shape."""
-    runs = []
+    times where it is searched by a shape. Once the shape is begun, no more than for one whose camera is known."""
+    assert red.runs.count("intrinsics") == 2
 
-    class Counting(NearMini):
-        def run(self, graph, **inputs):
-            runs.append(graph)
-            return super().run(graph, **inputs)
+    def stop_at_shape(phase: str, fraction: float) -> None:
+        if phase == "Shape":
+            raise Cancelled
 
-    picture, camera = photo
-    counting = Counting()
-    for options, looks in (({"camera": camera}, 2), ({"mesh": box(), "elevation": None}, 5), ({"elevation": None}, 3)):
-        runs.clear()
-        create_from_image([picture], name="box", model=counting, **options)
-        assert runs.count("intrinsics") == looks, options
+    for options, looks in (({"mesh": box(), "elevation": None}, 5), ({"elevation": None}, 3)):
+        counting = Counting()
+        with pytest.raises(Cancelled):
+            create_from_image([photo[0]], name="box", model=counting, progress=stop_at_shape, **options)
+        assert counting.runs.count("intrinsics") == looks, options
 
 
 def test_elevation_is_estimated_by_the_photo(model):

@@ -35,53 +35,47 @@ def row(path: str, view: str) -> dict[str, str]:
 
 
 def test_photos_from_two_sides_become_an_asset(tmp_path):
-    """One that is symmetric: what the front lacks on the left, it lacks on the right, too."""
-    front, side = save_egg(tmp_path / "front.png", notch=True), save_egg(tmp_path / "side.png", width=0.2)
-    chosen = [row(path, view) for path, view in ((front, "FRONT"), (side, "RIGHT"))]
+    """Files are listed with the views that they are named after, and what they become stands where it was dropped.
+    It is symmetric: what the front lacks on the left, it lacks on the right, too."""
+    names = ["egg_front.png", "EggRight.png"]
+    front, side = save_egg(tmp_path / names[0], notch=True), save_egg(tmp_path / names[1], width=0.2)
     try:
-        bpy.ops.near.create_asset_from_photos(photos=chosen, symmetry="ON")
+        bpy.ops.near.create_asset_from_photos(directory=str(tmp_path), files=[{"name": name} for name in names],
+                                              point=(1, 2, 0), size=2, symmetry="ON")
     except RuntimeError as error:
         if "no trained photo networks" in str(error):
             pytest.skip("the photo networks are not trained yet")
         raise
-    told = bpy.context.object.near.origin
-    assert [photo.path for photo in told.photos] == [front, side] and told.symmetry == "ON"
-    place = payload.decode_asset(bpy.context.object).surfels.position
+    ob = bpy.context.object
+    told = ob.near.origin
+    assert [(photo.path, photo.view) for photo in told.photos] == [(front, "FRONT"), (side, "RIGHT")]
+    assert told.symmetry == "ON"
+    assert tuple(ob.location)[:2] == pytest.approx((1, 2), abs=0.1) and max(ob.dimensions) == pytest.approx(2, rel=1e-3)
+    place = payload.decode_asset(ob).surfels.position
     wide, deep, high = np.ptp(place, 0)
-    assert bpy.context.object.name == "front" and high > wide > 1.2 * deep
+    assert ob.name == "egg_front" and high > wide > 1.2 * deep
     upper = place[place[:, 2] > 0.2, 0]
     assert -0.16 < upper.min() and upper.max() < 0.16 and np.ptp(place[:, 0]) > 0.5
 
 
 def test_an_asset_of_packed_photos_is_made_again_from_them(tmp_path):
-    """In another session, where the files are gone."""
+    """In another session, where the files are gone, and of one more than before, whose view is found."""
     rows = []
     for name, view, width in (("front", "FRONT", 0.3), ("side", "RIGHT", 0.2), ("odd", "FIND", 0.1)):
         image = bpy.data.images.load(save_egg(tmp_path / f"{name}.png", width))
         image.pack()
         (tmp_path / f"{name}.png").unlink()
-        rows.append(row("", view) | {"image": image.name, "use": name != "odd"})
+        rows.append(row("", view) | {"image": image.name, "use": name == "front"})
     bpy.ops.near.create_asset_from_photos(photos=rows)
     told = bpy.context.object.near.origin
     assert bpy.context.object.name == "front" and [photo.image for photo in told.photos] == [
         "front.png", "side.png", "odd.png"]
     assert not told.photos[2].use and told.photos[2].found == "", "kept, not used"
-    told.photos[1].view = "FIND"
+    told.photos[1].view, told.photos[1].use = "FIND", True
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "packed.blend"))
     bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "packed.blend"))
     assert bpy.ops.near.remake_asset() == {"FINISHED"}
     assert [photo.found for photo in bpy.context.object.near.origin.photos] == ["", "ANGLES", ""]
-
-
-def test_files_are_listed_with_the_views_that_they_are_named_after(tmp_path):
-    names = ["egg_front.png", "EggRight.png"]
-    for name, width in zip(names, (0.3, 0.2)):
-        save_egg(tmp_path / name, width)
-    bpy.ops.near.create_asset_from_photos(directory=str(tmp_path), files=[{"name": name} for name in names],
-                                          point=(1, 2, 0), size=2)
-    ob = bpy.context.object
-    assert [photo.view for photo in ob.near.origin.photos] == ["FRONT", "RIGHT"]
-    assert tuple(ob.location)[:2] == pytest.approx((1, 2), abs=0.1) and max(ob.dimensions) == pytest.approx(2, rel=1e-3)
 
 
 def test_the_list_has_room_for_another_photo_up_to_the_most(tmp_path):
