@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -36,6 +37,7 @@ from ._core import composite, errors, scene
 from .translations import say
 
 _CHECK_EVERY = 0.05  # seconds between looks at Esc and the worker
+_TELL_EVERY = 1.0  # seconds between updates of what Blender writes above the picture, with its clock
 _STOPS_WITHIN = 3.0  # seconds that whoever disables the add-on waits for what is drawn
 
 _drawing = threading.Condition()  # of the two below
@@ -257,15 +259,15 @@ class NearRenderEngine(bpy.types.RenderEngine):
     def _wait_for(self, jobs: list[worker_process.JobHandle], start: float, end: float) -> list[dict[str, Any]]:
         """The answers of jobs that are done side by side, between two fractions of the whole. Raises the error of the
         first that failed, which stopped the others."""
-        shown = ""
+        shown, told = "", 0.0
         while not all(job.wait(_CHECK_EVERY / len(jobs)) for job in jobs):
             if self._is_stopped() or any(job.failed for job in jobs):
                 self._stop_ahead()
                 for job in jobs:
                     job.cancel()
             phase = next(job.phase for job in [*jobs, jobs[0]] if not job.done or job is jobs[0])
-            if phase != shown:
-                shown = phase
+            if phase != shown or time.monotonic() - told > _TELL_EVERY:
+                shown, told = phase, time.monotonic()
                 self.update_stats("", translations.translate(shown))
             self.update_progress(start + (end - start) * sum(job.fraction for job in jobs) / len(jobs))
         answers = [job.result() for job in sorted(jobs, key=lambda job: not isinstance(job.error, errors.NearError))]

@@ -4,13 +4,14 @@ import math
 import os
 import signal
 import threading
+from types import SimpleNamespace
 
 import bpy
 import numpy as np
 import pytest
 import stage
 
-from near_blender import client, payload, sync, world
+from near_blender import client, engine, payload, sync, worker_process, world
 from near_core import asset as assets
 from near_core.asset import CELL, Surfels
 from near_core.engine import Engine
@@ -377,6 +378,16 @@ def test_killed_worker_is_started_again(scene, ball, tmp_path):
     after = stage.render(scene, tmp_path)["Combined"]
     assert client.get_worker().check()["pid"] != pid
     assert np.abs(after - before).max() < 1e-5
+
+
+def test_the_clock_above_the_picture_goes_while_a_phase_lasts():
+    """Blender writes it anew when it is told something."""
+    job, told = worker_process.JobHandle(client.get_worker(), {}, {}), []
+    drawing = SimpleNamespace(update_stats=lambda *said: told.append(said), update_progress=lambda share: None,
+                              _is_stopped=lambda: False, report=lambda *_: None)
+    threading.Timer(2.5, job.finish).start()
+    engine.NearRenderEngine._wait_for(drawing, [job], 0.0, 1.0)
+    assert told == [("", "Starting")] * 3
 
 
 def test_render_threads_are_honoured(scene):
