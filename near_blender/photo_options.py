@@ -244,6 +244,7 @@ class NEAR_PG_origin(PhotoOptions, RefineOption, KeptImage, bpy.types.PropertyGr
     photos: CollectionProperty(
         type=NEAR_PG_origin_photo, name="Photos",
         description="All that the asset was made from, where there are several")
+    home: StringProperty(options={"HIDDEN"})  # the folder of the file that it was saved in, where photos are beside it
     frame: FloatVectorProperty(size=4, options={"HIDDEN"})  # where cameras saw the asset: x, y, z and size, or nothing
 
 

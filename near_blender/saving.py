@@ -46,6 +46,7 @@ def _on_saving(file: str, *_: Any) -> None:
     before, now = (os.path.dirname(os.path.abspath(path)) if path else "" for path in (bpy.data.filepath, file))
     objects: Any = bpy.data.objects
     _moved[:] = _move_paths(objects, before, now) if before and before != now else []
+    _name_home(now)
 
 
 @bpy.app.handlers.persistent
@@ -54,19 +55,29 @@ def _on_saved(file: str, *_: Any) -> None:
     if os.path.abspath(file) != os.path.abspath(bpy.data.filepath):
         for owner, name, path in _moved:
             owner[name] = path
+        _name_home(os.path.dirname(os.path.abspath(bpy.data.filepath)) if bpy.data.filepath else "")
     _moved.clear()
 
 
 @bpy.app.handlers.persistent
 def _on_import(told: Any) -> None:
-    """What is appended brings paths that go from the file that it comes from."""
+    """What is appended brings paths that go from the file that it comes from; what is pasted from another one, as
+    Blender copies it into a file of temporary ones."""
     if "LINK" in told.options:
         return
     now = os.path.dirname(bpy.data.filepath)
     for item in told.import_items:
         if isinstance(item.id, bpy.types.Object) and item.source_library is not None:
             library = os.path.abspath(bpy.path.abspath(item.source_library.filepath))
-            list(_move_paths([item.id], os.path.dirname(library), now))
+            home: str = item.id.near.origin.home  # type: ignore[attr-defined]
+            if not list(_move_paths([item.id], os.path.dirname(library), now)) and home:
+                list(_move_paths([item.id], home, now))
+
+
+def _name_home(folder: str) -> None:
+    """Notes the folder that paths go from."""
+    for owner, _ in _list_paths(bpy.data.objects):
+        owner.id_data.near.origin.home = folder
 
 
 def _make_groups() -> None:

@@ -58,7 +58,7 @@ def test_paths_go_along_to_another_folder(project):
 def test_a_copy_and_a_failure_leave_the_open_file_as_it_is(project):
     told, copy = bpy.data.objects["Mug"].near.origin, project / "other" / "copy.blend"
     bpy.ops.wm.save_as_mainfile(filepath=str(copy), copy=True)
-    assert told.path == "//mug.jpg"
+    assert told.path == "//mug.jpg" and told.home == str(project / "first")
     with pytest.raises(RuntimeError):
         bpy.ops.wm.save_as_mainfile(filepath=str(project / "nowhere" / "scene.blend"))
     assert told.path == "//mug.jpg" and find_files(bpy.data.objects["Mug"]) == list_files(project)
@@ -94,6 +94,17 @@ def test_assets_that_a_file_without_a_folder_took_in_find_their_photos_when_it_i
         wanted.objects = ["Mug"]
     assert find_files(wanted.objects[0]) == list_files(project)
     bpy.ops.wm.save_as_mainfile(filepath=str(project / "other" / "scene.blend"))
+    assert find_files(wanted.objects[0]) == list_files(project)
+
+
+@pytest.mark.skipif(not hasattr(bpy.app.handlers, "blend_import_post"), reason="Blender tells of it since 4.3")
+def test_assets_that_are_copied_and_pasted_find_their_photos(project):
+    """Blender copies into a file of its temporary ones."""
+    buffer = project / "other" / "deep" / "copybuffer.blend"
+    bpy.data.libraries.write(str(buffer), {bpy.data.objects["Mug"]})
+    bpy.ops.wm.read_homefile(use_factory_startup=True, use_empty=True)
+    with bpy.data.libraries.load(str(buffer), link=False) as (_, wanted):
+        wanted.objects = ["Mug"]
     assert find_files(wanted.objects[0]) == list_files(project)
 
 
