@@ -1,8 +1,6 @@
 """Final renders by the engine in Blender."""
 
 import math
-import os
-import signal
 import threading
 from types import SimpleNamespace
 
@@ -363,21 +361,6 @@ def test_one_pulled_vertex_moves_what_is_around_it(scene, ball, tmp_path):
     straight = stage.render(scene, tmp_path)["Combined"]
     ob.data.vertices[0].co.x += 1.0
     assert 0 < np.abs(stage.render(scene, tmp_path)["Combined"] - straight).mean() < 0.01
-
-
-def test_killed_worker_is_started_again(scene, ball, tmp_path):
-    stage.add_asset(ball)
-    before = stage.render(scene, tmp_path)["Combined"]
-    pid = client.get_worker().check()["pid"]
-    scene.render.resolution_percentage = 400
-    killer = threading.Timer(0.15, os.kill, (pid, signal.SIGKILL))
-    killer.start()
-    stage.render(scene, tmp_path)
-    killer.join()
-    scene.render.resolution_percentage = 100
-    after = stage.render(scene, tmp_path)["Combined"]
-    assert client.get_worker().check()["pid"] != pid
-    assert np.abs(after - before).max() < 1e-5
 
 
 def test_the_clock_above_the_picture_goes_while_a_phase_lasts():
