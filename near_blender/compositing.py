@@ -95,6 +95,11 @@ def remove(scene: Any) -> None:
         _drop_tree(scene)
     if companion.near.turned_on:
         scene.render.use_compositing = False
+    _remove_companion(companion)
+
+
+def _remove_companion(companion: Any) -> None:
+    """Has the camera see again what it drew alone."""
     bpy.data.scenes.remove(companion)
     others = {ob for other in bpy.data.scenes if find_companion(other) for ob in list_assets(other)}
     objects: Any = bpy.data.objects
@@ -109,7 +114,8 @@ def remove(scene: Any) -> None:
 def _make_companion(scene: Any) -> Any:
     companion = scene.copy()
     companion.name = f"{scene.name} (NeAR)"
-    companion.near.companion_of, companion.near.ordinary = scene, "LIGHT"  # the artist's engine draws the rest
+    companion.near.companion_of, companion.near.is_companion = scene, True
+    companion.near.ordinary = "LIGHT"  # the artist's engine draws the rest
     render = companion.render
     render.engine, render.film_transparent = ENGINE, True
     render.use_sequencer = render.use_compositing = False
@@ -146,6 +152,22 @@ def _adopt(scene: Any) -> Any:
         layer = node.layer
         node.scene, node.layer = companion, layer
     return companion
+
+
+def _list_orphans() -> list[Any]:
+    """Companions whose scene is gone."""
+    scenes: Any = bpy.data.scenes
+    return [each for each in scenes if each.library is None and each.near.is_companion
+            and each.near.companion_of is None]
+
+
+@bpy.app.handlers.persistent
+def _drop_orphans(*_: Any) -> None:
+    for companion in _list_orphans():
+        if len(bpy.data.scenes) > 1:
+            _remove_companion(companion)
+        else:  # Blender keeps the last one, for the artist to work in
+            companion.near.is_companion = False
 
 
 def follow(scene: Any, companion: Any) -> None:
@@ -220,10 +242,10 @@ def _catch_up_with(scene: Any) -> Any:
 def _on_update(scene: bpy.types.Scene, *_: Any) -> None:
     """Not while the scene is evaluated, which ends Blender 5.2 where collections change: they wait until that is over.
     Without a window nobody waits: there the next render looks, before Blender 5.1."""
-    companion = find_companion(scene)
+    companion, scenes = find_companion(scene), bpy.data.scenes
     if companion is not None:
         _follow_settings(scene, companion)
-    elif not any(each.near.companion_of for each in bpy.data.scenes):  # type: ignore[attr-defined]
+    elif not any(each.near.is_companion for each in scenes):  # type: ignore[attr-defined]
         return
     if not bpy.app.timers.is_registered(_catch_up):
         bpy.app.timers.register(_catch_up)
@@ -233,6 +255,7 @@ def _catch_up() -> float | None:
     app: Any = bpy.app
     if app.is_job_running("RENDER"):  # on a thread that reads the companion
         return 0.5
+    _drop_orphans()
     for scene in list(bpy.data.scenes):
         _catch_up_with(scene)
     return None
@@ -338,7 +361,8 @@ def _remove_nodes(tree: Any) -> None:
         tree.nodes.remove(node)
 
 
-_HANDLERS = {"depsgraph_update_post": _on_update, "render_init": _on_render, "render_pre": _on_render}
+_HANDLERS = {"depsgraph_update_post": _on_update, "render_init": _on_render, "render_pre": _on_render,
+             "save_pre": _drop_orphans}
 
 
 def register() -> None:

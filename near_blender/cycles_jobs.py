@@ -19,9 +19,8 @@ from . import (
     cycles_occluders,
     cycles_textures,
     cycles_world,
-    light_passes,
 )
-from ._core import composite, errors, filters, image, progress
+from ._core import composite, errors, filters, image, light_passes, progress
 from ._core import scene as scenes
 from .cycles_filter import GLOSSY, TRANSMITTED
 from .cycles_front import measure_pixel
@@ -131,7 +130,8 @@ class CyclesJobs:
         stage.scene.render.film_transparent = True
         stage.scene.cycles.film_exposure = 1.0
         stage.use_samples(request["samples"], request["denoise"], request["threads"])
-        needed = {"Depth", *GLOSSY, TRANSMITTED[-1], *(name for kind in stage.filter.list_unseen() for name in kind)}
+        needed = {"Depth", *GLOSSY, TRANSMITTED[-1], *(name for kind in stage.filter.list_unseen() for name in kind),
+                  *["Environment"] * bool(request["groups"])}
         _choose_passes(stage.layer, needed)
         stage.keep_uv(False)
         reflected = {ob.name_full: ob.visible_diffuse or ob.visible_glossy for ob in stage.objects}
@@ -147,7 +147,8 @@ class CyclesJobs:
                     yield keep_light(stage.draw(part))
 
         drawn = list(draw(request["probes"], progress.part(request.progress, 0.0, 0.6)))
-        probes = [_make_probe(each, probe["position"]) for each, probe in zip(drawn, request["probes"])]
+        probes = [_make_probe(each, probe["position"], request["groups"], request["behind"])
+                  for each, probe in zip(drawn, request["probes"])]
         roughness, unseen_kinds = stage.filter.measure(), stage.filter.list_unseen()
         smooth = [number for number, each in enumerate(drawn)
                   if (roughness or unseen_kinds) and is_filtered(each)]
@@ -204,16 +205,21 @@ def keep_light(drawn: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return drawn | {"Combined": np.clip(np.nan_to_num(kept), 0, (np.inf, np.inf, np.inf, 1)).astype(np.float32)}
 
 
-def _make_probe(drawn: dict[str, np.ndarray], position: np.ndarray) -> scenes.Probe:
+def _make_probe(drawn: dict[str, np.ndarray], position: np.ndarray, groups: list[str], behind: str) -> scenes.Probe:
+    """groups: light groups that are told apart. behind: that of the World, which is no part of a probe."""
     distance = _pick("Depth", drawn)[0][1][..., 0]
     distance = np.where(distance > EMPTY, np.float32(np.inf), distance)
-    return scenes.Probe(_take_light(drawn), distance, position, find_mirrored(drawn))
+    sent = [_take_light(drawn, f"{scenes.GROUP}{group}") for group in groups]
+    if behind in groups:
+        sent[groups.index(behind)] -= _take_light(drawn, "Environment")
+    return scenes.Probe(_take_light(drawn), distance, position, find_mirrored(drawn), groups=tuple(groups),
+                        sent=np.stack(sent) if sent else None)
 
 
-def _take_light(drawn: dict[str, np.ndarray]) -> np.ndarray:
-    """A panorama's radiance, (H, W, 4) float32."""
+def _take_light(drawn: dict[str, np.ndarray], name: str = "Combined") -> np.ndarray:
+    """A panorama's radiance, (H, W, 4 or 3) float32."""
     most = scenes.environment.BRIGHTEST
-    return np.clip(np.nan_to_num(_pick("Combined", drawn)[0][1]), -most, most)
+    return np.clip(np.nan_to_num(_pick(name, drawn)[0][1]), -most, most)
 
 
 def find_mirrored(drawn: dict[str, np.ndarray]) -> np.ndarray:
@@ -260,11 +266,12 @@ def _pick(name: str, drawn: dict[str, np.ndarray]) -> list[tuple[str, np.ndarray
     if name in composite.RANKED:
         found = [(key, drawn[key]) for key in sorted(drawn) if key.startswith(PASSES[name][1])]
     else:
-        called = (name.removeprefix(OWN),) if name.startswith(OWN) else PASSES[name][1]
+        called = (name.removeprefix(OWN),) if name.startswith((OWN, scenes.GROUP)) else PASSES[name][1]
         found = [(name, drawn[key]) for key in called if key in drawn]
     if not found:
         raise errors.NearError("Cycles made no pass {name}.", "Report this with the version of Blender.", name=name)
-    return [(key, _convert(values)) for key, values in found] if name in _COLORS else found
+    is_color = name in _COLORS or name.startswith(scenes.GROUP)
+    return [(key, _convert(values)) for key, values in found] if is_color else found
 
 
 def _convert(values: np.ndarray) -> np.ndarray:

@@ -86,17 +86,19 @@ class CyclesProcess(worker_process.WorkerProcess):
 
     def probe(self, state: SceneState, probes: Iterable[tuple[np.ndarray, Iterable[str]]], *,
               proxies: Iterable[str] = (), size: tuple[int, int] = (256, 128), samples: int = 4,
-              denoise: bool = True, threads: int = 0, channel: str | None = None) -> JobHandle:
+              denoise: bool = True, threads: int = 0, groups: Sequence[str] = (), behind: str = "",
+              channel: str | None = None) -> JobHandle:
         """What is seen around points: ordinary things and proxies, no lamps, alpha 0 where the World would be.
 
         probes: position (3,) in the world, and name_full of the proxies that are unseen from there, though they cast
         their shadows. proxies: name_full of all proxies. size: width, height of each map. samples: per pixel.
+        groups: light groups that are told apart. behind: the World's.
 
         The result's `probes` are near_core.scene.Probe in that order.
         """
         wanted = [{"position": np.asarray(position, np.float64), "hidden": list(hidden)} for position, hidden in probes]
         return self._ask("probe", state, channel, probes=wanted, proxies=list(proxies), size=size, samples=samples,
-                         denoise=denoise, threads=threads)
+                         denoise=denoise, threads=threads, groups=list(groups), behind=behind)
 
     def occluders(self, state: SceneState, *, proxies: Iterable[str] = (), budget: int = 2_000_000,
                   channel: str | None = None) -> JobHandle:

@@ -123,8 +123,9 @@ def _describe_settings(scene: Any, questions: str) -> str:
     return str([[_list_values(group) for group in groups if group is not None],
                 scene_properties.list_asked(scene, questions),
                 _list_looks(data.objects),
-                [(_list_layers(layer.layer_collection), [(aov.name, aov.type) for aov in layer.aovs])
-                 for layer in scene.view_layers],
+                [(_list_layers(layer.layer_collection), [(aov.name, aov.type) for aov in layer.aovs],
+                  [group.name for group in layer.lightgroups]) for layer in scene.view_layers],
+                [world.lightgroup for world in data.worlds],
                 cycles_loss.stamp_painted(), cycles_loss.stamp_files(scene.frame_current)])
 
 
@@ -152,7 +153,7 @@ def _list_looks(objects: Any) -> list[Any]:
 def _list_links(ob: Any) -> list[Any]:
     linking, own = getattr(ob, "light_linking", None), _find_own(ob)
     linked = [linking.receiver_collection, linking.blocker_collection] if linking else []
-    return [ob.name_full, ob.instance_type, sorted(own.to_dict().items()) if own else [],
+    return [ob.name_full, ob.instance_type, ob.lightgroup, sorted(own.to_dict().items()) if own else [],
             *(each and each.name_full for each in (*(slot.material for slot in ob.material_slots), *linked,
                                                    ob.near.asset, ob.parent))]
 

@@ -19,7 +19,6 @@ from . import (
     holdouts,
     lamp_nodes,
     lamps,
-    light_passes,
     log,
     mist,
     ordinary,
@@ -33,7 +32,7 @@ from . import (
     worker_process,
     world,
 )
-from ._core import composite, errors, scene
+from ._core import composite, errors, light_passes, scene
 from .translations import say
 
 _CHECK_EVERY = 0.05  # seconds between looks at Esc and the worker

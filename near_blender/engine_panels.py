@@ -214,6 +214,33 @@ class NEAR_VIEWLAYER_PT_aov(EngineProperties):
             self.layout.label(text="Conflicts with another render pass with the same name", icon="ERROR")
 
 
+class NEAR_VIEWLAYER_PT_light_groups(EngineProperties):
+    bl_label = "Light Groups"
+    bl_context = "view_layer"
+    bl_parent_id = "NEAR_VIEWLAYER_PT_passes"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: bpy.types.Context) -> None:
+        view_layer: Any = context.view_layer
+        row = self.layout.row()
+        row.template_list("UI_UL_list", "lightgroups", view_layer, "lightgroups", view_layer, "active_lightgroup_index",
+                          rows=3)
+        buttons = row.column(align=True)
+        buttons.operator("scene.view_layer_add_lightgroup", icon="ADD", text="")
+        buttons.operator("scene.view_layer_remove_lightgroup", icon="REMOVE", text="")
+        buttons.menu("VIEWLAYER_MT_lightgroup_sync", icon="DOWNARROW_HLT", text="")
+
+
+def _draw_light_group(layout: Any, owner: Any, view_layer: Any) -> None:
+    """Chooses the light group of an object or a World, or makes it."""
+    row = layout.row(align=True)
+    row.use_property_decorate = False
+    row.prop_search(owner, "lightgroup", view_layer, "lightgroups", text="Light Group", results_are_suggestions=True)
+    add = row.column(align=True)
+    add.enabled = bool(owner.lightgroup) and owner.lightgroup not in view_layer.lightgroups
+    add.operator("scene.view_layer_add_lightgroup", icon="ADD", text="").name = owner.lightgroup
+
+
 class NEAR_VIEWLAYER_PT_override(EngineProperties):
     bl_label = "Override"
     bl_context = "view_layer"
@@ -241,6 +268,7 @@ class NEAR_WORLD_PT_light(EngineProperties):
         self.layout.use_property_split = True
         self.layout.use_property_decorate = False
         self.layout.prop(_near(context.world), "resolution")
+        _draw_light_group(self.layout, context.world, context.view_layer)
 
 
 class NEAR_OBJECT_PT_visibility(EngineProperties):
@@ -257,9 +285,20 @@ class NEAR_OBJECT_PT_visibility(EngineProperties):
         layout.column(heading="Film").prop(ob, "is_shadow_catcher", toggle=False)
 
 
+class NEAR_OBJECT_PT_light_group(EngineProperties):
+    bl_label = "Light Group"
+    bl_context = "object"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: bpy.types.Context) -> None:
+        self.layout.use_property_split = True
+        _draw_light_group(self.layout, context.object, context.view_layer)
+
+
 CLASSES = (NEAR_RENDER_PT_quality, NEAR_RENDER_PT_ordinary, NEAR_RENDER_PT_motion_blur, NEAR_RENDER_PT_film,
            NEAR_RENDER_PT_performance, NEAR_RENDER_PT_simplify, NEAR_VIEWLAYER_PT_passes, NEAR_VIEWLAYER_PT_light,
-           NEAR_VIEWLAYER_PT_aov, NEAR_VIEWLAYER_PT_override, NEAR_WORLD_PT_light, NEAR_OBJECT_PT_visibility)
+           NEAR_VIEWLAYER_PT_aov, NEAR_VIEWLAYER_PT_light_groups, NEAR_VIEWLAYER_PT_override, NEAR_WORLD_PT_light,
+           NEAR_OBJECT_PT_visibility, NEAR_OBJECT_PT_light_group)
 _register, _unregister = bpy.utils.register_classes_factory(CLASSES)  # type: ignore[func-returns-value, attr-defined]
 
 # stock panels that other engines claim for themselves but that suit NeAR as they are

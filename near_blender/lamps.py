@@ -95,7 +95,7 @@ def collect_lamps(depsgraph: bpy.types.Depsgraph) -> VisibleLamps:
         if not (instance.show_self and ob.type == "LIGHT"):
             continue
         for lamp in read_lamp(ob, np.array(instance.matrix_world, np.float64), reader):
-            found.lamps.append(replace(lamp, unblocked_by=_list_unblocking(ob.original, casters)))
+            found.lamps.append(replace(lamp, unblocked_by=_list_unblocking(ob.original, casters), group=ob.lightgroup))
             found.links.append(read_linking(ob.original.light_linking.receiver_collection))
             found.reached.append(None)
     found.bakes = lamp_nodes.list_bakes()

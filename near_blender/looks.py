@@ -52,8 +52,8 @@ def read(ob: Any) -> scene.AssetLook:
     """The look of ob, evaluated."""
     look: Any = ob.near.look
     tint = colorspace.to_rec709(np.array(look.tint, np.float64))
-    return scene.AssetLook(tuple(np.maximum(tint, 0).tolist()), **{
-        name: float(getattr(look, name)) for name in NAMES if name != "tint"})
+    others: Any = {name: float(getattr(look, name)) for name in NAMES if name != "tint"}
+    return scene.AssetLook(tuple(np.maximum(tint, 0).tolist()), **others)
 
 
 def collect(depsgraph: bpy.types.Depsgraph) -> dict[str, scene.AssetLook]:

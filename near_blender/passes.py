@@ -8,8 +8,8 @@ from typing import Any
 import bpy
 import numpy as np
 
-from . import colorspace, cycles_jobs, light_passes, sync
-from ._core import composite, cryptomatte, scene
+from . import colorspace, cycles_jobs, sync
+from ._core import composite, cryptomatte, light_passes, scene
 
 EMPTY_DEPTH = 1e10  # metres, as Cycles
 BAND = 16  # rows of a pass that are moved at once, within a core's cache
@@ -49,6 +49,7 @@ def list_wanted(view_layer: Any, vectors: bool = True) -> tuple[str, ...]:
     owners = _find_owners(view_layer)
     return ("Combined", *(name for name, (owner, prop) in _SWITCHES.items()
                           if getattr(owners[owner], prop, False) and (vectors or name != VECTOR)),
+            *(f"{scene.GROUP}{group.name}" for group in view_layer.lightgroups),
             *(f"{cycles_jobs.OWN}{aov.name}" for aov in _list_aovs(view_layer)))
 
 
@@ -62,6 +63,9 @@ def drop_light(view_layer: Any) -> None:
     for owner, prop in (_SWITCHES[name] for name in light_passes.NAMES):
         if owners[owner] is not None:
             setattr(owners[owner], prop, False)
+    with bpy.context.temp_override(scene=view_layer.id_data, view_layer=view_layer):
+        for _ in range(len(view_layer.lightgroups)):
+            bpy.ops.scene.view_layer_remove_lightgroup()
 
 
 def _list_aovs(view_layer: Any) -> list[Any]:
@@ -71,7 +75,8 @@ def _list_aovs(view_layer: Any) -> list[Any]:
 def list_neural(wanted: Iterable[str], held: bool = False, alone: bool = True) -> tuple[str, ...]:
     """What near_core is to draw for them. held: whether there are holdouts among the assets. alone: whether it draws
     the World, too."""
-    names = [name for name in wanted if name in scene.CHANNELS and (alone or name != "Environment")]
+    names = [name for name in wanted if name.startswith(scene.GROUP)
+             or name in scene.CHANNELS and (alone or name != "Environment")]
     if {VECTOR, MIST, POSITION} & set(wanted) and "Depth" not in names:
         names.append("Depth")
     return (*names, scene.INSTANCES) if held or set(wanted) & {*WHO, VECTOR, MIST} else tuple(names)
@@ -99,7 +104,8 @@ def _list_layers(view_layer: Any) -> Iterable[tuple[str, str, Any]]:
             for number in range(count_ranks(view_layer) // 2):
                 yield f"{RANKED[name][0]}{number:02}", "rgba", "COLOR"  # small, and no file compresses ids with loss
         else:
-            yield _call(name), *_CHANNELS.get(name, ("X", "VALUE"))
+            one = ("RGB", "COLOR") if name.startswith(scene.GROUP) else ("X", "VALUE")
+            yield _call(name), *_CHANNELS.get(name, one)
 
 
 def _call(name: str) -> str:
@@ -115,8 +121,9 @@ def count_ranks(view_layer: Any) -> int:
 def expose(made: dict[str, np.ndarray], exposure: float) -> None:
     """Multiplies what is light by the film's exposure, as Cycles does: colours and Shadow stay."""
     if exposure != 1:  # which it nearly always is, and a large picture takes its time
-        for name in made.keys() & {*scene.LIGHT, *scene.SPLIT_LIGHT}:
-            made[name][..., :3] *= exposure
+        for name in made:
+            if name in (*scene.LIGHT, *scene.SPLIT_LIGHT) or name.startswith(scene.GROUP):
+                made[name][..., :3] *= exposure
 
 
 def identify(made: dict[str, np.ndarray], assets: sync.VisibleAssets, wanted: Iterable[str], ranks: int) -> None:
@@ -186,7 +193,7 @@ def _convert(name: str, values: np.ndarray) -> np.ndarray:
         values[values == 0] = EMPTY_DEPTH
     if name == composite.CLEAR:
         return 1 - np.clip(values, 0, 1)
-    if name in _WORKING:
+    if name in _WORKING or name.startswith(scene.GROUP):
         colors = values[..., :3]
         converted = colorspace.from_rec709(colors)
         return values if converted is colors else np.concatenate([converted, values[..., 3:]], -1)

@@ -27,6 +27,7 @@ from ._core import errors, hints, shot
 from .paths import RELATIVE
 from .references import find_keyed, name_key
 
+_OVERRIDE: Any = {"LIBRARY_OVERRIDABLE"}
 FOUND = {"fov": "reads_fov", "elevation": "estimates_elevation"}  # angle of a photo -> whether it is found, not given
 SHAPE = ("thickness", "symmetry", "seed")
 PATHS = ("path", "mask")  # of what remembers a photo
@@ -38,7 +39,7 @@ class ShapeOptions:
     group."""
 
     thickness: EnumProperty(
-        name="Thickness", default="AUTO",
+        override=_OVERRIDE, name="Thickness", default="AUTO",
         items=[
             ("AUTO", "Automatic", "Part by part: as deep as it is sure to be, else as its outline is wide"),
             ("THIN", "Flat", "Wings, sheets, reliefs: much thinner than wide"),
@@ -48,15 +49,17 @@ class ShapeOptions:
             ("CUP", "Cup", "Turned, and open on top; a handle stays")],
         description="How deep the object is behind what photos show")
     symmetry: EnumProperty(
-        name="Symmetry", default="AUTO",
+        override=_OVERRIDE, name="Symmetry", default="AUTO",
         items=[
             ("AUTO", "Automatic", "Colours of the hidden side are its mirror image's where the photo shows that"),
             ("ON", "On", "The left mirrors the right: an oblique photo whose side is told shows both"),
             ("OFF", "Off", "Nothing is taken from a mirror image")],
         description="Whether the object's left is the mirror image of its right")
-    seed: IntProperty(name="Seed", default=0, min=0, description="Another seed guesses the unseen side differently")
+    seed: IntProperty(
+        override=_OVERRIDE, name="Seed", default=0, min=0,
+        description="Another seed guesses the unseen side differently")
     matting: EnumProperty(
-        name="Matting", default="NEAR",
+        override=_OVERRIDE, name="Matting", default="NEAR",
         items=[
             ("NEAR", "NeAR", "The network that comes with NeAR", 0),
             ("ISNET", "NeAR Matte", "The larger network of the extension NeAR Matte, where that is installed", 2)],
@@ -67,14 +70,15 @@ class LensOptions:
     """And of what lens a photo of it was taken with."""
 
     orthographic: BoolProperty(
-        name="Orthographic", default=False,
+        override=_OVERRIDE, name="Orthographic", default=False,
         description="The picture is without perspective, as drawings on reference sheets and orthographic renders are")
     fov: FloatProperty(
-        name="Field of View", translation_context="Operator",  # Blender's own German for it means another thing
+        override=_OVERRIDE, name="Field of View",
+        translation_context="Operator",  # Blender's own German for it means another thing
         subtype="ANGLE", default=math.radians(40), min=math.radians(1), max=math.radians(150),
         description="Horizontal angle that the photo covers")
     reads_fov: BoolProperty(
-        name="Read Field of View", default=True,
+        override=_OVERRIDE, name="Read Field of View", default=True,
         description="Take the angle from what the camera noted in the photo's file; where it noted nothing, 40 degrees")
 
 
@@ -82,19 +86,20 @@ class PhotoOptions(LensOptions, ShapeOptions):
     """And of the photo of it."""
 
     mask: StringProperty(
-        name="Mask", subtype="FILE_PATH", options={"SKIP_SAVE", *RELATIVE},
+        override=_OVERRIDE, name="Mask", subtype="FILE_PATH", options={"SKIP_SAVE", *RELATIVE},
         description="Picture that is white on the object; without it, the photo's alpha or its background decides")
     hints: StringProperty(
-        name="Hints", options={"SKIP_SAVE", "HIDDEN"},
+        override=_OVERRIDE, name="Hints", options={"SKIP_SAVE", "HIDDEN"},
         description="What was drawn on the photo to say where the object is")
     elevation: FloatProperty(
-        name="Elevation", subtype="ANGLE", default=math.radians(15), min=math.radians(-90), max=math.radians(90),
+        override=_OVERRIDE, name="Elevation", subtype="ANGLE", default=math.radians(15), min=math.radians(-90),
+        max=math.radians(90),
         description="How far the photo looks down on the object")
     estimates_elevation: BoolProperty(
-        name="Estimate Elevation", default=True,
+        override=_OVERRIDE, name="Estimate Elevation", default=True,
         description="Tell from the photo how far it looks down on the object; right within about 10 degrees")
     azimuth: FloatProperty(
-        name="Azimuth", subtype="ANGLE", default=0, min=-math.pi, max=math.pi,
+        override=_OVERRIDE, name="Azimuth", subtype="ANGLE", default=0, min=-math.pi, max=math.pi,
         description="Which side the photo shows: 0 is the front, 90 the object's left")
 
 
@@ -167,27 +172,31 @@ class SeveralOptions(LensOptions):
     """What an artist can say of one of several photos, as properties for a property group."""
 
     path: StringProperty(
-        name="Photo", subtype="FILE_PATH", options=RELATIVE, update=_forget, description="Picture file")
+        override=_OVERRIDE, name="Photo", subtype="FILE_PATH", options=RELATIVE, update=_forget,
+        description="Picture file")
     image: StringProperty(
-        name="Image", update=_forget,
+        override=_OVERRIDE, name="Image", update=_forget,
         description="Image of this file that is the photo, in place of a picture file")
-    use: BoolProperty(name="Use", default=True, description="Make the asset from this photo, too")
+    use: BoolProperty(override=_OVERRIDE, name="Use", default=True, description="Make the asset from this photo, too")
     view: EnumProperty(
-        name="View", items=_VIEW_ITEMS, default="FIND", update=lambda self, context: setattr(self, "found", ""),
+        override=_OVERRIDE, name="View", items=_VIEW_ITEMS, default="FIND",
+        update=lambda self, context: setattr(self, "found", ""),
         description="Side of the object that it shows, or where it was taken from")
     mask: StringProperty(
-        name="Mask", subtype="FILE_PATH", options=RELATIVE,
+        override=_OVERRIDE, name="Mask", subtype="FILE_PATH", options=RELATIVE,
         description="Picture that is white on the object; without it, the photo's alpha or its background decides")
     hints: StringProperty(
-        name="Hints", options={"HIDDEN"}, description="What was drawn on the photo to say where the object is")
+        override=_OVERRIDE, name="Hints", options={"HIDDEN"},
+        description="What was drawn on the photo to say where the object is")
     azimuth: FloatProperty(
-        name="Azimuth", subtype="ANGLE", default=0, min=-math.pi, max=math.pi,
+        override=_OVERRIDE, name="Azimuth", subtype="ANGLE", default=0, min=-math.pi, max=math.pi,
         description="Which side the photo shows: 0 is the front, 90 the object's left")
     elevation: FloatProperty(
-        name="Elevation", subtype="ANGLE", default=math.radians(15), min=-math.pi / 2, max=math.pi / 2,
+        override=_OVERRIDE, name="Elevation", subtype="ANGLE", default=math.radians(15), min=-math.pi / 2,
+        max=math.pi / 2,
         description="How far the photo looks down on the object")
     found: StringProperty(
-        name="Found", options={"HIDDEN"},
+        override=_OVERRIDE, name="Found", options={"HIDDEN"},
         description="ANGLES where nobody said from where it was taken and that was found, NOTHING where the photo was "
                     "left out")
 
@@ -196,18 +205,19 @@ class NEAR_PG_photo(SeveralOptions, bpy.types.PropertyGroup):
     """One of several photos of an object, for operators: these hold no datablocks, so that it has their names."""
 
     camera: StringProperty(
-        name="Camera", search=_list_cameras, search_options={"SORT"}, update=_know_camera,
+        override=_OVERRIDE, name="Camera", search=_list_cameras, search_options={"SORT"}, update=_know_camera,
         description="Camera of the scene that stands where the photo was taken")
     # what Blender knows image and camera by in this session
-    uid: IntProperty(options={"HIDDEN"})
-    camera_uid: IntProperty(options={"HIDDEN"})
+    uid: IntProperty(override=_OVERRIDE, options={"HIDDEN"})
+    camera_uid: IntProperty(override=_OVERRIDE, options={"HIDDEN"})
 
 
 class KeptImage:
     """The image that is a photo which an asset was made from, as properties for a property group. picture: its name
     now; image: the one that it had. Images of older files have no key."""
 
-    image_key: StringProperty(name="Key", options={"HIDDEN"}, description="What the image is known by")
+    image_key: StringProperty(
+        override=_OVERRIDE, name="Key", options={"HIDDEN"}, description="What the image is known by")
     picture: StringProperty(
         name="Image", get=_name_image, set=_choose_image,
         description="Image of this file that is the photo, in place of a picture file")
@@ -217,8 +227,10 @@ class NEAR_PG_origin_photo(SeveralOptions, KeptImage, bpy.types.PropertyGroup):
     """One of several photos that an asset was made from. camera: the camera's name now. No pointers: an asset that is
     appended, or handed over with its scene, brings neither photos nor cameras along."""
 
-    camera_name: StringProperty(name="Name", options={"HIDDEN"}, description="What the camera was called")
-    camera_key: StringProperty(name="Key", options={"HIDDEN"}, description="What the camera is known by")
+    camera_name: StringProperty(
+        override=_OVERRIDE, name="Name", options={"HIDDEN"}, description="What the camera was called")
+    camera_key: StringProperty(
+        override=_OVERRIDE, name="Key", options={"HIDDEN"}, description="What the camera is known by")
     camera: StringProperty(
         name="Camera", search=_list_cameras, search_options={"SORT"}, get=_name_camera,
         set=_choose_camera,
@@ -229,23 +241,25 @@ class RefineOption:
     """A property of what several photos become an asset with."""
 
     refine: BoolProperty(
-        name="Refine", default=False,
+        override=_OVERRIDE, name="Refine", default=False,
         description="Adjust the colours until the asset looks like its photos; from other sides it may look a little "
                     "worse")
 
 
 class NEAR_PG_origin(PhotoOptions, RefineOption, KeptImage, bpy.types.PropertyGroup):
     path: StringProperty(
-        name="Photo", subtype="FILE_PATH", options=RELATIVE, update=_forget,
+        override=_OVERRIDE, name="Photo", subtype="FILE_PATH", options=RELATIVE, update=_forget,
         description="The photo that the asset was made from, the first of several")
     image: StringProperty(
-        name="Image", update=_forget,
+        override=_OVERRIDE, name="Image", update=_forget,
         description="Image of this file that is the photo, in place of a picture file")
     photos: CollectionProperty(
-        type=NEAR_PG_origin_photo, name="Photos",
+        override={*_OVERRIDE, "USE_INSERTION"}, type=NEAR_PG_origin_photo, name="Photos",
         description="All that the asset was made from, where there are several")
-    home: StringProperty(options={"HIDDEN"})  # the folder of the file that it was saved in, where photos are beside it
-    frame: FloatVectorProperty(size=4, options={"HIDDEN"})  # where cameras saw the asset: x, y, z and size, or nothing
+    # the folder of the file that it was saved in, where photos are beside it
+    home: StringProperty(override=_OVERRIDE, options={"HIDDEN"})
+    # where cameras saw the asset: x, y, z and size, or nothing
+    frame: FloatVectorProperty(override=_OVERRIDE, size=4, options={"HIDDEN"})
 
 
 PHOTO_NAMES = (*SeveralOptions.__annotations__, *LensOptions.__annotations__)

@@ -9,7 +9,20 @@ from typing import Any
 import bpy
 import numpy as np
 
-from . import client, cycles_scene, flags, lamps, looks, ordinary, passes, probe_places, slivers, sync, worker_process
+from . import (
+    client,
+    cycles_scene,
+    flags,
+    lamps,
+    looks,
+    ordinary,
+    passes,
+    probe_places,
+    slivers,
+    sync,
+    worker_process,
+    world,
+)
 from ._core import asset, cache, composite, scene
 from .cycles_jobs import EMPTY, OWN, PASSES
 
@@ -45,6 +58,8 @@ class OrdinaryThings:
         self._solids = probe_places.Solids(depsgraph, [assets.bounds[number] for number in _choose(assets)])
         self._linked = {ob.name_full: link for ob in depsgraph.objects if (link := lamps.read_linking(
             ob.original.light_linking.receiver_collection)) is not None and ordinary.shines(ob)}
+        self._groups = [group.name for group in depsgraph.view_layer_eval.lightgroups]
+        self._behind = world.find_group(depsgraph)
         self._cuts = ordinary.has_holdouts(depsgraph)
         self._unclear = None if self._cuts else ordinary.find_unclear(depsgraph)
 
@@ -62,8 +77,10 @@ class OrdinaryThings:
         self._keys = [self._describe_place(number, size) for number in chosen]
         self._known = {key: _probes[key] for key, _ in self._keys if key in _probes}  # what comes may push them out
         self._asked = {key: place for key, place in self._keys if key not in self._known}
-        probes = cycles.probe(self.state, list(self._asked.values()), proxies=self._proxies, size=size,
-                              samples=samples, threads=self._threads, channel="probes") if self._asked else None
+        probes = cycles.probe(
+            self.state, list(self._asked.values()), proxies=self._proxies, size=size, samples=samples,
+            threads=self._threads, channel="probes", groups=self._groups,
+            behind=self._behind) if self._asked else None
         where = {name: described for name, (_, radius, described) in self._moving.items() if radius < np.inf}
         shaded = (shadows or ordinary.glows()) and bool(self._assets.instances)
         self._standing = f"{self._scene} {self._proxies} {where}" if shaded else ""
@@ -135,8 +152,11 @@ class OrdinaryThings:
                    ranks: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
         """What composite.compose takes as `front` and `cut`, of the passes that ask_front's jobs drew."""
         front = self._place_front(convert(drawn[0], wanted, ranks), behind)
-        if "Environment" in front:
-            front["Environment"][:] = 0  # it lies behind
+        if "Environment" in front:  # it lies behind
+            group = f"{scene.GROUP}{self._behind}"
+            if group in front:
+                front[group] -= front["Environment"]
+            front["Environment"][:] = 0
         if len(drawn) == 1:
             return front, np.zeros(1, np.float32)
         whole = self._place_front({"Combined": drawn[1]["Combined"]}, behind)["Combined"][..., 3:]
@@ -260,12 +280,12 @@ def measure_nearest(corners: np.ndarray, camera: scene.Camera) -> np.ndarray:
 
 def _list_drawn(wanted: tuple[str, ...]) -> list[str]:
     """Those of the passes that the second Blender knows, and Depth."""
-    return [name for name in dict.fromkeys((*wanted, "Depth")) if name in PASSES or name.startswith(OWN)]
+    return [name for name in dict.fromkeys((*wanted, "Depth")) if name in PASSES or name.startswith((OWN, scene.GROUP))]
 
 
 def convert(answer: dict[str, np.ndarray], wanted: tuple[str, ...], ranks: int) -> dict[str, np.ndarray]:
     """Passes of the second Blender as composite.compose takes them."""
-    made = {name: answer[name][..., :scene.CHANNELS.get(name)] for name in _list_drawn(wanted) if name in answer}
+    made = {name: answer[name][..., :scene.count_channels(name)] for name in _list_drawn(wanted) if name in answer}
     if passes.MIST in made:
         made[composite.CLEAR] = 1 - made.pop(passes.MIST)
     made["Depth"] = np.where(made["Depth"] > EMPTY, 0, made["Depth"]).astype(np.float32)

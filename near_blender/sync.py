@@ -34,8 +34,8 @@ class VisibleAssets:
     """The neural assets that a depsgraph shows. Nothing of it is Blender's own, so that it outlives undo.
 
     instances: one dict per instance, `asset` the payload's hash, `matrix` (4, 4) float64 asset frame -> world, `look`,
-        `shadow` and `name` as near_core.scene.Instance's, the name_full of the object, and `probe`, a hash, where one
-        was given.
+        `shadow`, `group` and `name` as near_core.scene.Instance's, the name_full of the object, and `probe`, a hash,
+        where one was given.
     needs: hash -> function that returns what the worker keeps under it (worker_process.WorkerProcess.submit).
     owners: one per instance. keys: what find_key calls it. standing: beside each its object's matrix_world (4, 4).
     frames: beside each asset frame -> object (4, 4). bends: what deforms each, if anything does. bounds: corners (8, 3)
@@ -92,7 +92,7 @@ class VisibleAssets:
         self.owners.append(describe_owner(ob))
         self.instances.append({"asset": key, "matrix": standing @ copy.frame, "look": looks.read(ob),
                                "shadow": ob.visible_shadow, "name": ob.original.name_full,
-                               "deformation": bent and bent.hash})
+                               "deformation": bent and bent.hash, "group": ob.lightgroup})
 
     def tell(self, name: str, problem: str) -> None:
         """Takes note of what the asset of an object cannot follow."""
@@ -309,7 +309,7 @@ def make_request(frame: Any, assets: VisibleAssets, light: world.WorldLight, pas
     settings = scene.Settings(quality=flags.choose_quality(frame), shading=frame.near.shading.lower().replace("_", "-"),
                               background=seen, passes=passes,
                               threads=flags.choose_threads(frame), filter_width=find_filter_width(frame),
-                              **count_bounces(frame))
+                              group=light.group, **count_bounces(frame))
 
     def send(sky: environment.Environment) -> dict[str, Any]:
         needs[sky.hash] = lambda: {"kind": "map", "data": sky.map, "name": "The World"}

@@ -42,11 +42,12 @@ _refused: set[str] = set()  # image files that the second Blender could not read
 class WorldLight:
     """What a World does. environment: lights the assets. backdrop: seen behind them, None where it is the same.
     fog: (3,), the share of light that its volume takes away in a metre, as exp(-fog); None where it has none.
-    problem: a sentence about what of it could not be read; "" where all could."""
+    group: its light group. problem: a sentence about what of it could not be read; "" where all could."""
 
     environment: Environment
     backdrop: Environment | None = None
     fog: np.ndarray | None = None
+    group: str = ""
     problem: str = ""
 
     @property
@@ -60,22 +61,26 @@ def read_light(depsgraph: bpy.types.Depsgraph) -> WorldLight | LightReading:
 
     Images that are gone are what Cycles makes of them. Raises NearError where the World cannot be read.
     """
-    world = _find_world(depsgraph)
+    world, group = _find_world(depsgraph), find_group(depsgraph)
     if world is None:
         return WorldLight(environment.uniform((0, 0, 0)))
     if not node_trees.has_tree(world):
-        return _with_visibility(world, _plain(world.color, 1.0))
+        return replace(_with_visibility(world, _plain(world.color, 1.0)), group=group)
     problem = _find_problem(world)
     light = (None if problem else read_by_hand(world)) or _read_baked(world, depsgraph)
-    if not isinstance(light, WorldLight):
-        return light
-    return replace(_with_visibility(world, light), fog=fog.read(world), problem=problem)
+    return light if not isinstance(light, WorldLight) else replace(
+        _with_visibility(world, light), fog=fog.read(world), group=group, problem=problem)
 
 
 def _find_world(depsgraph: bpy.types.Depsgraph) -> Any:
     """The World of a view layer; None where it has none."""
     layer: Any = depsgraph.view_layer_eval
     return (getattr(layer, "world_override", None) or depsgraph.scene_eval.world) if layer.use_sky else None
+
+
+def find_group(depsgraph: bpy.types.Depsgraph) -> str:
+    """The light group of a view layer's World."""
+    return getattr(_find_world(depsgraph), "lightgroup", "")
 
 
 def has_volume(depsgraph: bpy.types.Depsgraph) -> bool:
@@ -118,10 +123,9 @@ def _exists(image: Any) -> bool:
 
 def _with_visibility(world: Any, light: WorldLight) -> WorldLight:
     """Cycles' Ray Visibility can keep a World from the camera, and from whatever it would light."""
-    rays, black = getattr(world, "cycles_visibility", None), environment.uniform((0, 0, 0))
+    rays, around, black = getattr(world, "cycles_visibility", None), light.environment, environment.uniform((0, 0, 0))
     if rays is None or rays.camera and rays.diffuse and rays.glossy:
         return light
-    around = light.environment
     lit = around.turn(around.world_to_map, around.strength, rays.diffuse, rays.glossy)
     return WorldLight(lit if rays.diffuse or rays.glossy else black,
                       (light.backdrop or around) if rays.camera else black)
@@ -392,6 +396,5 @@ _ADVICE = "See the log in Check Setup, or connect an Environment Texture straigh
 def unregister() -> None:
     for bake in _bakes.values():
         bake.stop()
-    _bakes.clear()
-    _lights.clear()
-    _refused.clear()
+    for kept in (_bakes, _lights, _refused):
+        kept.clear()

@@ -16,11 +16,24 @@ from .create.create import create_from_image
 from .errors import Message, NearError
 from .models.mini.runtime import RememberingMini
 from .progress import Progress, part, silent
+from .render import light_groups, light_parts
 from .render.composite import merge, put_sky_behind
-from .render.light_parts import leave_whole
 from .render.renderer import Renderer
 from .render.stretching import stretch_all
-from .scene import PARTS, PASSES, PLAIN, Camera, Environment, Instance, Lamp, Lens, Occluders, Settings, Shutter
+from .scene import (
+    GROUP,
+    PARTS,
+    PASSES,
+    PLAIN,
+    Camera,
+    Environment,
+    Instance,
+    Lamp,
+    Lens,
+    Occluders,
+    Settings,
+    Shutter,
+)
 
 BODIES = 512 * 2**20  # bytes of what the poses of deformed assets share
 # what is known of a photo's camera and object
@@ -98,8 +111,8 @@ class Engine:
                settings: Settings = Settings(), progress: Progress = silent, lamps: Sequence[Lamp] = (),
                occluders: Occluders | None = None, shutter: Shutter | None = None, lens: Lens | None = None
                ) -> dict[str, np.ndarray]:
-        """One picture; arguments, passes and errors as in render.renderer.Renderer.render. The published model
-        does not tell INSTANCES apart and leaves them out, nor PARTS, of which one holds all; it draws without blur."""
+        """One picture; arguments, passes and errors as in render.renderer.Renderer.render. The published model does not
+        tell INSTANCES apart and leaves them out, nor PARTS and GROUPs: one holds all. It draws without blur."""
         asked = instances
         instances, shutter = self._stretch(instances, shutter, settings.quality == "final")
         self._forget_poses([*asked, *instances])
@@ -113,7 +126,7 @@ class Engine:
             self.blurred = self._embedded.blurred
             return made
         published = self._open(progress)
-        parts = [name for name in settings.passes if name in PARTS]
+        parts = [name for name in settings.passes if name in PARTS or name.startswith(GROUP)]
         settings = replace(settings, passes=tuple(name for name in settings.passes if name in PASSES))
         if not rest and not parts:
             picture = published.render(full, camera, environment, settings, progress)
@@ -122,7 +135,7 @@ class Engine:
             picture = merge(published.render(full, camera, environment, bare, part(progress, 0.0, 0.7)),
                             self._embedded.render(rest, camera, environment, bare, part(progress, 0.7, 1.0), lamps,
                                                   occluders, shutter and _take(shutter, instances, rest), lens))
-            picture |= leave_whole(picture["Combined"], picture["Emission"], parts)
+            picture |= _leave_whole(picture, settings, parts)
             if settings.background or "Environment" in parts:
                 put_sky_behind(picture, environment, camera, settings)
             picture = {name: picture[name] for name in (*settings.passes, *parts)}
@@ -168,6 +181,12 @@ class Engine:
                                 package=error.name) from error
             self._published = PublishedRenderer(*self._chosen)
         return self._published
+
+
+def _leave_whole(picture: dict[str, np.ndarray], settings: Settings, parts: list[str]) -> dict[str, np.ndarray]:
+    """Parts and groups where nothing tells them apart."""
+    return (light_parts.leave_whole(picture["Combined"], picture["Emission"], parts)
+            | light_groups.leave_whole(picture["Combined"], settings.group, parts))
 
 
 def _list_names(instances: list[Instance]) -> list[str]:

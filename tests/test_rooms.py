@@ -28,8 +28,8 @@ LONG = {
 # tests of what many modules do together
 TOGETHER = {"attacks/test_bad_input", "attacks/test_execution", "attacks/test_hunt", "attacks/test_odd_files",
             "blender/regression/test_regression", "blender/test_creation_faults", "blender/test_cycles_faults",
-            "blender/test_faults", "blender/test_made_ready", "blender/test_registration", "blender/test_same_pixels",
-            "blender/test_scenes",
+            "blender/test_faults", "blender/test_light_passes", "blender/test_made_ready", "blender/test_registration",
+            "blender/test_same_pixels", "blender/test_scenes",
             "commands/test_help", "gui/test_bake", "gui/test_behind", "gui/test_composed", "gui/test_creation",
             "gui/test_draft", "gui/test_dropped", "gui/test_farm", "gui/test_gone", "gui/test_killed",
             "gui/test_language", "gui/test_matte", "gui/test_photos", "gui/test_pose", "gui/test_several",

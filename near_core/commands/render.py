@@ -12,11 +12,13 @@ import numpy as np
 
 from .. import image
 from ..errors import NearError
+from ..render import light_passes
 from ..scene import PASSES, Instance, Settings, camera, environment
 from ..scene.environment import BRIGHTEST
 from ..scene.soundness import MOST_THREADS, is_sound
 from .terminal import Reporter, add_model_arguments, parse_size, read_cameras, require_suffix
 
+OFFERED = tuple(dict.fromkeys((*PASSES, *light_passes.OF_ASSETS)))
 MAP_SIDE = 8192  # pixels; longer light maps are averaged down
 
 
@@ -38,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="PICTURE",
                         help="the file to write: .exr (linear) or .png (8-bit sRGB, Combined only)")
     parser.add_argument("--passes", default="Combined", metavar="NAMES",
-                        help=f"all, or names separated by commas of {', '.join(PASSES)}; default: Combined")
+                        help=f"all, or names separated by commas of {', '.join(OFFERED)}; default: Combined")
     scene = parser.add_argument_group("what is seen")
     scene.add_argument("--asset", type=Path, action=_AddAsset, required=True, help="a .near file; may be given again")
     scene.add_argument("--matrix", type=float, nargs=16, action=_AddMatrix, metavar="M",
@@ -88,8 +90,8 @@ def run(args: argparse.Namespace) -> int:
     frames = read_cameras(args.camera, args.frames, args.size) if args.camera or args.frames else [_orbit(args)]
     light = _environment(args)
     instances = [Instance(asset.load(path), matrix) for path, matrix in args.asset]
-    settings = Settings(quality=args.quality, shading=args.shading, background=args.background, passes=passes,
-                        threads=args.threads)
+    settings = Settings(quality=args.quality, shading=args.shading, background=args.background,
+                        passes=light_passes.complete(passes), threads=args.threads)
     _require_sound({"the light": light,
                     **{f"--matrix of {path.name}": each for (path, _), each in zip(args.asset, instances)},
                     **{f"camera {number}": each for number, each in enumerate(frames, 1)}})
@@ -98,6 +100,8 @@ def run(args: argparse.Namespace) -> int:
         out = args.out.with_stem(f"{args.out.stem}_{number:04d}") if args.frames else args.out
         report, start = Reporter(f"{number}/{len(frames)} " if args.frames else ""), time.monotonic()
         picture = renderer.render(instances, view, light, settings, report)
+        light_passes.take_color(picture)
+        picture = {name: picture[name] for name in passes}
         if out.suffix.lower() == ".png":
             image.write_png(out, picture["Combined"])
         else:
@@ -116,10 +120,10 @@ def _require_sound(parts: dict[str, Any]) -> None:
 
 
 def _passes(args: argparse.Namespace) -> tuple[str, ...]:
-    names = tuple(PASSES) if args.passes == "all" else tuple(name.strip() for name in args.passes.split(","))
-    unknown = [name for name in names if name not in PASSES]
+    names = OFFERED if args.passes == "all" else tuple(name.strip() for name in args.passes.split(","))
+    unknown = [name for name in names if name not in OFFERED]
     if unknown:
-        raise NearError(f"There is no pass {unknown[0]!r}.", f"Choose from {', '.join(PASSES)}, or all.")
+        raise NearError(f"There is no pass {unknown[0]!r}.", f"Choose from {', '.join(OFFERED)}, or all.")
     require_suffix(args.out, ".exr", ".png")
     if args.out.suffix.lower() == ".png" and names != ("Combined",):
         raise NearError("A .png holds the Combined pass only.", "Write an .exr.")

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..directions import unit
 from ..image import filters
-from ..scene import LIGHT, PARTS, PASSES, Camera, Environment, Settings
+from ..scene import GROUP, LIGHT, PARTS, PASSES, Camera, Environment, Settings
 from .config import CompositeConfig
 from .parallel import parallel_map
 
@@ -88,13 +88,17 @@ def compose(assets: dict[str, np.ndarray], ordinary: dict[str, np.ndarray], fron
         elif name in RANKED:
             made[name] = _rank(assets[name], ordinary[name], before, hiding, free)
         else:
-            own = assets[name] * (free if name in _COVERING else free * alpha) if name in assets else 0
+            own = assets[name] * (free if _is_covering(name) else free * alpha) if name in assets else 0
             made[name] = own + _lie_around(ordinary[name], before, hiding)
     made["Combined"][..., 3:] = ordinary["Combined"][..., 3:] * (1 - alpha) + alpha * (1 - cut) - free * held
     covered = free * (alpha - held) + _lie_around(_cover(ordinary), None if front is None else _cover(front), hiding)
-    data = made.keys() & assets.keys() - {*_COVERING, *RANKED, *NEAREST}
+    data = {name for name in made.keys() & assets.keys() - {*RANKED, *NEAREST} if not _is_covering(name)}
     _divide({name: made[name] for name in data}, covered, hollow)
     return made
+
+
+def _is_covering(name: str) -> bool:
+    return name in _COVERING or name.startswith(GROUP)
 
 
 def _divide(data: dict[str, np.ndarray], covered: np.ndarray, hollow: np.ndarray) -> None:
@@ -170,7 +174,7 @@ def _measure_bend(depth: np.ndarray) -> np.ndarray:
 
 
 def _fade(assets: dict[str, np.ndarray], seen: np.ndarray) -> dict[str, np.ndarray]:
-    faded = assets | {name: assets[name] * seen for name in _COVERING if name in assets}
+    faded = assets | {name: values * seen for name, values in assets.items() if _is_covering(name)}
     for name in assets.keys() & set(RANKED):
         covers = np.arange(assets[name].shape[-1]) % 2 == 1
         faded[name] = np.where(covers, assets[name] * seen, assets[name])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -20,11 +20,11 @@ from ..light.transport import PreparedLight
 from ..models.mini import runtime
 from ..models.mini.layout import Term
 from ..progress import Progress, part, silent
-from ..scene import INSTANCES, KINDS, Camera, Environment, Instance, Lamp, Occluders, Settings
+from ..scene import INSTANCES, KINDS, Camera, Environment, Instance, Lamp, Occluders, Settings, list_groups
 from ..scene.camera import check_size
 from ..scene.exposure import Lens, Shutter
 from ..scene.origin import find_origin
-from . import deferred, identity, light_parts, moments, passes, shading, splatting
+from . import deferred, identity, light_groups, light_parts, moments, passes, shading, splatting
 from .config import SplattingConfig
 from .deferred import SkinnedInstance
 from .detail import refine
@@ -73,17 +73,16 @@ class Renderer:
         """
         check_size(camera.width, camera.height)
         others = {"lamps": lamps, "occluders": occluders, "shutter": shutter, "lens": lens}
-        if light_parts.list_kinds(settings):
-            return self._render_direct(instances, camera, environment, settings, progress, **others)
-        if is_divided(environment, settings):
-            return self._render_apart(instances, camera, environment, settings, progress, **others)
+        if (render := self._choose(environment, settings)) is not None:
+            return render(instances, camera, environment, settings, progress, **others)
         progress("Light", 0.0)
         origin = find_origin(camera)
         if not origin.is_own:
             instances, camera = [origin.move_instance(each) for each in instances], origin.move_camera(camera)
             lamps, occluders = origin.move_lamps(lamps), origin.move_occluders(occluders)
             shutter = origin.move_shutter(shutter)
-        kind = settings.quality, settings.shading, settings.diffuse_bounces  # some light takes two pictures
+        # some light takes several pictures
+        kind = settings.quality, settings.shading, settings.diffuse_bounces, settings.group
         self._lights.begin(kind)
         light = self._lights.prepare(environment)
         blur = moments.plan(instances, camera, shutter, lens, settings, self.splatting)
@@ -101,6 +100,14 @@ class Renderer:
         self._lights.end()
         progress("Done", 1.0)
         return picture
+
+    def _choose(self, environment: Environment, settings: Settings) -> Callable[..., dict[str, np.ndarray]] | None:
+        """What draws a picture that takes several; None for one alone."""
+        if list_groups(settings.passes):
+            return self._render_groups
+        if light_parts.list_kinds(settings):
+            return self._render_direct
+        return self._render_apart if is_divided(environment, settings) else None
 
     def prepare(self, instances: list[Instance], camera: Camera, settings: Settings = Settings(),
                 progress: Progress = silent, lens: Lens | None = None) -> None:
@@ -143,6 +150,23 @@ class Renderer:
         direct = self.render(instances, camera, environment, light_parts.take_direct(settings),
                              part(progress, 0.5, 1.0), **others)
         return light_parts.join(whole, direct, settings)
+
+    def _render_groups(self, instances: list[Instance], camera: Camera, environment: Environment, settings: Settings,
+                       progress: Progress, lamps: Sequence[Lamp], **others: Any) -> dict[str, np.ndarray]:
+        """As render, with what light groups send: a picture for each, of its light alone."""
+        groups = list_groups(settings.passes)
+        steps = [part(progress, step / (len(groups) + 1), (step + 1) / (len(groups) + 1))
+                 for step in range(len(groups) + 1)]
+        made = self.render(instances, camera, environment, light_groups.take_whole(settings), steps[0], lamps, **others)
+        sent = {}
+        for group, report in zip(groups, steps[1:]):
+            those, world, shining, own = light_groups.take_group(group, instances, environment, lamps, settings)
+            sent[group] = self.render(those, camera, world, own, report, shining, **others)["Combined"][..., :3].copy()
+        if light_groups.are_all(groups, instances, environment, lamps, settings):
+            light = made["Combined"][..., :3]
+            light_groups.share_out(light - made["Environment"] if settings.background else light, sent)
+        made |= light_groups.name_passes(sent)
+        return {name: made[name] for name in settings.passes}
 
     def radiate(self, instance: Instance, environment: Environment, directions: np.ndarray,
                 settings: Settings = Settings(), progress: Progress = silent, lamps: Sequence[Lamp] = (),

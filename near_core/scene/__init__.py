@@ -10,8 +10,21 @@ from .lamp import Lamp, measure_pattern
 from .look import DARK, PLAIN, AssetLook
 from .occluders import Occluders
 from .probe import Probe
-from .settings import CHANNELS, INSTANCES, KINDS, LIGHT, PARTS, PASSES, SPLIT_LIGHT, Instance, Settings
+from .settings import (
+    CHANNELS,
+    GROUP,
+    INSTANCES,
+    KINDS,
+    LIGHT,
+    PARTS,
+    PASSES,
+    SPLIT_LIGHT,
+    Instance,
+    Settings,
+    count_channels,
+    list_groups,
+)
 
-__all__ = ["CHANNELS", "DARK", "INSTANCES", "KINDS", "LIGHT", "PARTS", "PASSES", "PLAIN", "SPLIT_LIGHT", "AssetLook",
-           "Camera", "Environment", "Instance", "Lamp", "Lens", "Occluders", "Probe", "Settings", "Shutter",
-           "measure_pattern"]
+__all__ = ["CHANNELS", "DARK", "GROUP", "INSTANCES", "KINDS", "LIGHT", "PARTS", "PASSES", "PLAIN", "SPLIT_LIGHT",
+           "AssetLook", "Camera", "Environment", "Instance", "Lamp", "Lens", "Occluders", "Probe", "Settings",
+           "Shutter", "count_channels", "list_groups", "measure_pattern"]

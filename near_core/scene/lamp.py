@@ -38,6 +38,7 @@ class Lamp:
         measure_pattern says. A sun has none.
     falloff: power of the distance with which its light falls; smooth: square metres that soften it near by, as Cycles'
         Light Falloff has it. Both leave what arrives at one metre as it is.
+    group: its light group.
     """
 
     kind: str
@@ -59,6 +60,7 @@ class Lamp:
     pattern: np.ndarray | None = None
     falloff: float = 2.0
     smooth: float = 0.0
+    group: str = ""
 
     @cached_property
     def key(self) -> tuple:

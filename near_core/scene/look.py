@@ -21,7 +21,7 @@ class AssetLook:
     tint: linear Rec.709, multiplies the base colour and what is emitted. hue: turns by which these colours move on, red
     over green to blue, -0.5..0.5. saturation: 0 grey, 1 as it is. roughness, metallic: -1 takes all of it away, 0
     leaves it, 1 makes it full. exposure: stops by which the camera sees it brighter. opacity: 0..1, of the object as a
-    whole: where it is faded, what lies behind it is seen, not its own inside.
+    whole: where it is faded, what lies behind it is seen, not its own inside. glows: whether it emits what it does.
     """
 
     tint: tuple[float, float, float] = (1.0, 1.0, 1.0)
@@ -31,6 +31,7 @@ class AssetLook:
     metallic: float = 0.0
     exposure: float = 0.0
     opacity: float = 1.0
+    glows: bool = True
 
     @property
     def gain(self) -> float:
@@ -73,7 +74,8 @@ class AssetLook:
         return replace(surfels, base_color=self.recolor(surfels.base_color),
                        roughness=shift(surfels.roughness, self.roughness),
                        metallic=shift(surfels.metallic, self.metallic),
-                       emission=None if surfels.emission is None else self.tint_light(surfels.emission))
+                       emission=self.tint_light(surfels.emission) if self.glows and surfels.emission is not None
+                       else None)
 
 
 def shift(values: np.ndarray, by: float) -> np.ndarray:

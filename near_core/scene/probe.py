@@ -24,6 +24,7 @@ class Probe:
     mirrored: (H, 2H) float32, the share of the radiance that smooth surfaces mirror; None where it is not known.
     diffuse: (H, 2H, 3) float32, premultiplied, what matt surfaces get of it, for which mirrors and glass are less
         smooth: Cycles' Filter Glossy. None where that is the radiance.
+    groups: names of light groups. sent: (G, H, 2H, 3) float32, what each sends of the radiance; None without groups.
     """
 
     radiance: np.ndarray
@@ -31,6 +32,8 @@ class Probe:
     position: np.ndarray
     mirrored: np.ndarray | None = None
     diffuse: np.ndarray | None = None
+    groups: tuple[str, ...] = ()
+    sent: np.ndarray | None = None
 
     @cached_property
     def hash(self) -> str:
@@ -38,11 +41,21 @@ class Probe:
         content = hashlib.sha256(np.ascontiguousarray(self.radiance, np.float32))
         content.update(np.ascontiguousarray(self.distance, np.float32))
         content.update(np.ascontiguousarray(self.position, np.float64))
-        for more in (self.mirrored, self.diffuse):
+        content.update(repr(self.groups).encode())
+        for more in (self.mirrored, self.diffuse, self.sent):
             if more is not None:
                 content.update(np.ascontiguousarray(more, np.float32))
                 content.update(f"{more.ndim}".encode())
         return content.hexdigest()[:32]
+
+    def take_group(self, group: str) -> Probe:
+        """The same, of what a light group sends. It is mirrored as all of it is."""
+        own = self.sent[self.groups.index(group)] if self.sent is not None and group in self.groups else 0
+        radiance = self.radiance * np.float32([0, 0, 0, 1])
+        radiance[..., :3] += own
+        diffuse = None if self.diffuse is None else self.diffuse * np.minimum(
+            radiance[..., :3] / np.maximum(self.radiance[..., :3], 1e-9), 1)
+        return replace(self, radiance=radiance, diffuse=diffuse, groups=(), sent=None)
 
     def darken(self) -> Probe:
         """The same, of things that send nothing."""
@@ -58,7 +71,7 @@ class Probe:
     @property
     def nbytes(self) -> int:
         """Of its arrays."""
-        return sum(each.nbytes for each in (self.radiance, self.distance, self.mirrored, self.diffuse)
+        return sum(each.nbytes for each in (self.radiance, self.distance, self.mirrored, self.diffuse, self.sent)
                    if each is not None)
 
     def count_columns(self, environment: Environment) -> int:

@@ -71,8 +71,10 @@ def _check_map(radiance: np.ndarray) -> bool:
 def _check_probe(probe: Probe) -> bool:
     mirrored, shape = probe.distance if probe.mirrored is None else probe.mirrored, probe.distance.shape
     diffuse = probe.radiance[..., :3] if probe.diffuse is None else probe.diffuse
+    sent = np.zeros((0, *shape, 3)) if probe.sent is None else probe.sent
     return (probe.radiance.shape == (*shape, 4) and mirrored.shape == shape and probe.position.shape == (3,)
-            and diffuse.shape == (*shape, 3) and _hold(probe.radiance, probe.position, diffuse)
+            and diffuse.shape == (*shape, 3) and _hold(probe.radiance, probe.position, diffuse, sent)
+            and sent.shape == (len(probe.groups), *shape, 3)
             and _hold(mirrored, probe.distance, most=np.inf, least=0))
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from ..create.stance import Stance
 from ..mesh import Material, Mesh
 from ..render.composite import RANKED  # come as passes of other names
-from ..scene import CHANNELS, Occluders, Probe, camera
+from ..scene import Occluders, Probe, camera, count_channels
 from ..scene.soundness import LARGEST, is_sound
 
 Fields = dict[str, Any]
@@ -48,7 +48,8 @@ def _are_passes(passes: Fields, wanted: Sequence[str], width: int, height: int, 
     either; of Cycles' some are cut off."""
     return (set(wanted) - {*RANKED} <= passes.keys() and all(
         _is_array(values, np.float32, height, width, 4 if name == "Combined" else None)
-        and values.shape[2] >= CHANNELS.get(name, 1) and not (ours and values.shape[2] > CHANNELS.get(name, np.inf))
+        and values.shape[2] >= (count_channels(name) or 1)
+        and not (ours and values.shape[2] > (count_channels(name) or np.inf))
         for name, values in passes.items()))
 
 
@@ -64,6 +65,7 @@ def _are_probes(answer: Fields, request: Fields) -> bool:
     width, height = request["size"]
     return (isinstance(answer["stale"], bool) and len(answer["probes"]) == len(request["probes"]) and all(
         type(each) is Probe and _is_array(each.radiance, np.float32, height, width, 4) and is_sound(each)
+        and list(each.groups) == request.get("groups", [])
         for each in answer["probes"]))
 
 

@@ -175,6 +175,7 @@ class Operations:
         missing = self._list_missing(request)
         if missing:
             return {"event": "missing", "hashes": missing}
+        from ..render import light_groups
         from ..render.composite import put_sky_behind
         engine, settings, behind = self._open_engine(), require_sound(request["settings"]), request["backdrop"]
         bare = settings if behind is None else replace(settings, background=False)
@@ -185,6 +186,7 @@ class Operations:
                                require_sound(request.fields.get("shutter")), require_sound(request.fields.get("lens")))
         if behind is not None:
             put_sky_behind(passes, self._light(behind), request["camera"], settings)
+        light_groups.show_world(passes, settings.group)
         notes, around = list(engine.notes), self.store.around(request.fields.get("occluders"))
         if around is not None and len(around.faces) and not has_embree():
             notes.append(Message("Embree is missing: ordinary objects cast no shadows of lamps on neural assets. "
@@ -241,7 +243,7 @@ class Operations:
                  for i in request["instances"]]
         return [Instance(made, i["matrix"] @ np.diag([size, size, size, 1.0]), self.store.around(i.get("probe")),
                          frozenset(i.get("unlit_by", ())), require_sound(i.get("look", PLAIN), made.name),
-                         i.get("shadow", True), i.get("name", ""))
+                         i.get("shadow", True), i.get("name", ""), i.get("group", ""))
                 for (made, size), i in zip(posed, request["instances"])]
 
     def check_checkpoint(self, request: Request) -> dict[str, Any]:

@@ -111,7 +111,9 @@ def test_nodes_that_were_there_work_on_the_merged_picture(scene, tmp_path):
 def test_the_companion_draws_no_pass_of_light_that_the_artist_has(scene):
     layer = scene.view_layers[0]
     layer.use_pass_diffuse_indirect = layer.use_pass_emit = layer.cycles.use_pass_volume_direct = True
+    bpy.ops.scene.view_layer_add_lightgroup(name="key")
     compositing.build(scene)
+    assert [group.name for group in layer.lightgroups] == ["key"]
     assert set(passes.list_wanted(compositing.find_companion(scene).view_layers[0])) == {"Combined", "Depth"}
     assert {"Diffuse Indirect", "Emission", "Volume Direct"} <= {*passes.list_wanted(layer)}
 
@@ -185,6 +187,32 @@ def test_a_scene_that_a_script_copies_leaves_the_first_ones_nodes(scene):
     compositing._catch_up()
     shown = {node.scene for node in compositing._find_tree(scene).nodes if node.type == "R_LAYERS"}
     assert shown == {scene, compositing.find_companion(scene)} and copy not in shown
+
+
+@pytest.mark.parametrize("has_window", [True, False])
+def test_a_deleted_scene_takes_its_companion_along(scene, tmp_path, has_window):
+    bpy.ops.near.build_compositing()
+    other, ball = bpy.data.scenes.new("Other"), bpy.data.objects["Ball"]
+    other.collection.objects.link(ball)
+    bpy.context.window.scene = other
+    bpy.data.scenes.remove(scene)
+    assert len(bpy.data.scenes) == 2 and not ball.visible_camera
+    bpy.context.view_layer.update()
+    if has_window:
+        compositing._catch_up()
+    else:
+        bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "saved.blend"))
+    assert list(bpy.data.scenes) == [other] and ball.visible_camera and not ball.near.is_composited
+
+
+def test_the_last_scene_is_the_artists(scene):
+    bpy.ops.near.build_compositing()
+    companion = compositing.find_companion(scene)
+    bpy.data.scenes.remove(scene)
+    compositing._catch_up()
+    bpy.data.scenes.new("Other")
+    compositing._catch_up()
+    assert companion in set(bpy.data.scenes) and len(bpy.data.scenes) == 2
 
 
 def test_asset_that_is_added_later_is_left_to_the_companion(scene):

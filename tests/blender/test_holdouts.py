@@ -6,6 +6,7 @@ import pytest
 import stage
 
 PASSES = ("Depth", "Normal", "Position", "Object Index", "Material Index", "CryptoObject00", "Diffuse Color", "Vector")
+LIGHT = ("Diffuse Direct", "Diffuse Indirect", "Glossy Direct", "Glossy Indirect", "Glossy Color", "Environment")
 
 
 @pytest.fixture
@@ -19,7 +20,7 @@ def scene(ball):
     scene.near.samples, scene.near.denoise = 16, False
     layer = scene.view_layers[0]
     for name in ("z", "normal", "position", "object_index", "material_index", "cryptomatte_object", "diffuse_color",
-                 "vector"):
+                 "vector", "environment", *(name.lower().replace(" ", "_") for name in LIGHT[:5])):
         setattr(layer, f"use_pass_{name}", True)
     return scene
 
@@ -59,6 +60,8 @@ def compare(scene, folder, held: str) -> None:
     inner = hole & np.roll(hole, 2, 0) & np.roll(hole, -2, 0) & np.roll(hole, 2, 1) & np.roll(hole, -2, 1)
     solid = (made["Combined"][..., 3] > 0.99) & (truth["Combined"][..., 3] > 0.99)
     assert inner.sum() > 50 and solid.sum() > 100
+    for name in LIGHT:
+        assert truth[name][inner].max() == 0 and made[name][inner].max() < 0.01, name
     for name in PASSES:
         assert np.abs(made[name][inner] - truth[name][inner]).max() < 0.01, name
         off = np.abs(made[name] - truth[name]) > 0.05 * np.abs(truth[name]).clip(1)

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import stage
 
-from near_blender import cycles_jobs, light_passes
+from near_blender import cycles_jobs
+from near_core.render import light_passes
 
 ALL = [*light_passes.NAMES]
 
@@ -172,3 +173,65 @@ def make_tree(scene):
     scene.use_nodes = True
     scene.node_tree.nodes.clear()
     return scene.node_tree, scene.node_tree.nodes.new("CompositorNodeComposite")
+
+
+def add_groups(scene) -> list[str]:
+    """The World, the lamp, and what glows, if anything does, each in a light group of its own."""
+    for name in ("sky", "key light", "glow"):
+        bpy.ops.scene.view_layer_add_lightgroup(name=name)
+    scene.world.lightgroup = "sky"
+    for ob in bpy.data.objects:
+        ob.lightgroup = "key light" if ob.type == "LIGHT" else "glow"
+    return [f"Combined_{name}" for name in ("sky", "key light", "glow")]
+
+
+@pytest.mark.parametrize("among", [False, True])
+@pytest.mark.parametrize("transparent", [False, True])
+def test_light_groups_add_up_to_the_picture(scene, tmp_path, among, transparent):
+    scene.render.film_transparent, scene.cycles.film_exposure = transparent, 1.3
+    if among:
+        add_things()
+    groups = add_groups(scene)
+    made = stage.render(scene, tmp_path)
+    seen = sum(made[name] for name in groups) - (made["Environment"] if transparent else 0)
+    assert np.abs(seen - made["Combined"][..., :3]).max() < 1 / 255
+    assert [name for name in groups if made[name].max() > 0.01] == groups[:3 if among else 2]
+    whole = seen[14:32, 24:40].mean()
+    assert all(0.05 * whole < made[name][14:32, 24:40].mean() < 0.9 * whole for name in groups[:2])
+
+
+@pytest.mark.parametrize("among", [False, True])
+def test_light_groups_are_those_of_cycles(scene, tmp_path, among):
+    if among:
+        bpy.ops.mesh.primitive_plane_add(size=20, location=(0, 0, -0.7))
+        add_material(bpy.context.object, Base_Color=(0.2, 0.7, 0.3, 1), Roughness=0.8)
+        bpy.ops.mesh.primitive_cube_add(size=0.4, location=(-1, -1, -0.3))
+        add_material(bpy.context.object, Emission_Color=(1, 0.3, 0, 1), Emission_Strength=4)
+    groups = add_groups(scene)
+    scene.near.samples = 64
+    made = stage.render(scene, tmp_path)
+    bpy.ops.mesh.primitive_uv_sphere_add(radius=0.675, segments=64, ring_count=32)
+    bpy.ops.object.shade_smooth()
+    add_material(bpy.context.object, Base_Color=(0.8, 0.1, 0.1, 1), Roughness=0.3)
+    bpy.data.objects["Asset"].hide_render = True
+    scene.render.engine, scene.cycles.samples, scene.cycles.use_denoising = "CYCLES", 256, False
+    truth = stage.render(scene, tmp_path, "truth")
+    assert {*made} == {*truth}
+    middle = np.s_[14:32, 24:40]  # of the ball, all of it red
+    for name in groups[:3 if among else 2]:
+        ours, theirs = (each[name][middle] for each in (made, truth))
+        assert theirs.mean() > 0.01
+        assert np.allclose(ours.mean((0, 1)), theirs.mean((0, 1)), rtol=0.06, atol=0.003), name
+        off = (ours - theirs).reshape(6, 3, 4, 4, 3).mean((1, 3))  # the truth of what glows is noisy
+        assert np.abs(off).mean() < 0.1 * theirs.mean() + 0.003, name
+
+
+def test_an_object_that_changes_its_light_group_is_seen_in_the_other(scene, tmp_path):
+    add_things()
+    groups = add_groups(scene)
+    lamp = next(ob for ob in bpy.data.objects if ob.type == "LIGHT")
+    before = stage.render(scene, tmp_path)
+    lamp.lightgroup = "glow"
+    after = stage.render(scene, tmp_path)
+    assert before[groups[1]].mean() > 0.05 and after[groups[1]].max() == 0
+    assert after[groups[2]].mean() > before[groups[2]].mean() + 0.05

@@ -121,3 +121,18 @@ def test_an_overridden_look_is_there_when_the_file_is_opened_again(project):
     bpy.ops.wm.open_mainfile(filepath=str(project / "other" / "scene.blend"))
     looks = [(ob.near.look.exposure, tuple(ob.near.look.tint)) for ob in bpy.data.objects if ob.library is None]
     assert looks == [(1.0, (1, 0, 0))]
+
+
+def test_overridden_settings_of_an_origin_are_there_when_the_file_is_opened_again(project):
+    override = bring(project, link=True).override_create()
+    bpy.context.scene.collection.objects.link(override)
+    origin = override.near.origin
+    origin.thickness, origin.seed, origin.reads_fov, origin.fov = "CUP", 7, False, 0.5
+    origin.photos[0].azimuth = 0.25
+    bpy.ops.wm.save_mainfile()
+    bpy.ops.wm.open_mainfile(filepath=str(project / "other" / "scene.blend"))
+    ob, = (ob for ob in bpy.data.objects if ob.library is None)
+    origin = ob.near.origin
+    assert (origin.thickness, origin.seed, origin.reads_fov, origin.fov) == ("CUP", 7, False, 0.5)
+    assert find_files(ob) == list_files(project) and origin.hints == "[]"
+    assert [(photo.view, photo.azimuth) for photo in origin.photos] == [("ANGLES", 0.25)]

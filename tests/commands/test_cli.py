@@ -82,10 +82,34 @@ def test_all_passes_and_numbered_frames(ball, tmp_path):
     assert main(["render", "--asset", str(ball), "--env", "1,1,1", "--camera", str(tmp_path / "cam.json"), "--frames",
                  str(tmp_path / "cams.json"), "--passes", "all", "--out", str(tmp_path / "p.exr")]) == 0
     layers = [image.read_layers(tmp_path / f"p_{n:04d}.exr") for n in (1, 2)]
-    assert {"ViewLayer.Combined", "ViewLayer.Depth", "ViewLayer.Base Color"} <= set(layers[0])
+    assert {f"ViewLayer.{name}" for name in ("Combined", "Depth", "Base Color", "Glossy Indirect")} <= set(layers[0])
     assert layers[0]["ViewLayer.Depth"][16, 24, 0] == pytest.approx(1.5, abs=0.03)
     wide = [(layer["ViewLayer.Combined"][..., 3] > 0.5).sum(1).max() for layer in layers]
     assert wide[1] == pytest.approx(24, abs=1) and wide[0] > wide[1]
+
+
+@pytest.mark.parametrize("background", [False, True])
+def test_passes_of_light_are_those_of_cycles(ball, tmp_path, background):
+    """Under its names, without the colour in them, and together they are the picture."""
+    names = [f"{kind} {part}" for kind in ("Diffuse", "Glossy") for part in ("Direct", "Indirect", "Color")]
+    asked = ",".join(["Combined", *names, "Emission", "Environment"])
+    assert main(["render", "--asset", str(ball), "--env", "0.5,0.7,0.9", *SIZE, "--passes", asked,
+                 *["--background"] * background, "--out", str(tmp_path / "p.exr")]) == 0
+    made = {name.removeprefix("ViewLayer."): values for name, values in image.read_layers(tmp_path / "p.exr").items()}
+    assert set(made) == set(asked.split(","))
+    whole = made["Emission"] + made["Environment"] * background
+    for kind in "Diffuse", "Glossy":
+        whole = whole + (made[f"{kind} Direct"] + made[f"{kind} Indirect"]) * made[f"{kind} Color"]
+    assert np.abs(whole - made["Combined"][..., :3]).max() < 1 / 255
+    middle = {name: values[14:18, 22:26].mean((0, 1)) for name, values in made.items()}
+    assert middle["Diffuse Color"] == pytest.approx([1, 0, 0], abs=0.05)
+    assert middle["Diffuse Direct"][0] == pytest.approx(0.5, rel=0.1), "light, whatever its colour becomes"
+    assert main(["render", "--asset", str(ball), "--env", "0.5,0.7,0.9", *SIZE, "--passes", "Diffuse Direct",
+                 "--out", str(tmp_path / "alone.exr")]) == 0
+    alone = image.read_layers(tmp_path / "alone.exr")
+    assert list(alone) == ["ViewLayer.Diffuse Direct"]
+    if not background:
+        np.testing.assert_allclose(alone["ViewLayer.Diffuse Direct"], made["Diffuse Direct"], atol=1e-3)
 
 
 def test_matrix_moves_the_asset_before_it(ball, tmp_path):

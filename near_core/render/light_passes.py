@@ -1,7 +1,7 @@
 """The passes that a compositor puts a picture together from, as Cycles divides light: (Diffuse Direct + Diffuse
 Indirect) times Diffuse Color, the same of Glossy and Transmission, Volume, Emission and Environment add up to Combined.
 
-On its way light has its colour in it, so that what is mixed of it adds up; Blender gets it without.
+On its way light has its colour in it, so that what is mixed of it adds up; files and Blender get it without.
 """
 
 from __future__ import annotations
@@ -10,19 +10,21 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from ._core import scene
+from .. import scene
 
 KINDS = (*scene.KINDS, "Transmission")  # the latter of ordinary things alone
 PATHS = ("Direct", "Indirect")
 COLORED = tuple(f"{kind} {part}" for kind in KINDS for part in (*PATHS, "Color"))
 NAMES = (*COLORED, "Volume Direct", "Volume Indirect", "Emission", "Environment")
+OF_ASSETS = tuple(name for name in NAMES if name in scene.CHANNELS)
+LEAST_COLOR = 1e-5  # darker ones send nothing that is seen
 
 
 def complete(wanted: Iterable[str]) -> tuple[str, ...]:
-    """The wanted passes and the colours that they cannot be made without."""
+    """The wanted passes and those that they cannot be made without: the colours, and the World of light groups."""
     wanted = tuple(wanted)
     needed = (f"{kind} Color" for kind in KINDS if {f"{kind} {path}" for path in PATHS} & {*wanted})
-    return tuple(dict.fromkeys((*wanted, *needed)))
+    return tuple(dict.fromkeys((*wanted, *needed, *["Environment"] * bool(scene.list_groups(wanted)))))
 
 
 def take_color(made: dict[str, np.ndarray]) -> None:
