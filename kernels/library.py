@@ -56,7 +56,7 @@ def load() -> ctypes.CDLL:
 
 
 def _open(path: Path) -> ctypes.CDLL:
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise KernelsMissing(f"The compiled kernels for {this_platform()} are missing. Run {BUILD}")
     library = ctypes.CDLL(str(path))
     version = library.near_abi_version()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -65,4 +66,4 @@ def write_movie(paths: list[Path], path: Path, rate: int) -> bool:
         return False
     finally:
         data.scenes.remove(scene)
-    return path.is_file()
+    return os.path.isfile(path)

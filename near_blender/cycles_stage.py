@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
 import bpy
@@ -57,7 +57,7 @@ class StagedScene:
         if key == self.key:
             return
         self.key = ""
-        if not Path(file["path"]).is_file():
+        if not os.path.isfile(file["path"]):
             raise errors.NearError("The scene that was handed to the second Blender is gone.", "Render again.")
         bpy.ops.wm.open_mainfile(filepath=file["path"], load_ui=False, use_scripts=False)
         scene: Any = bpy.data.scenes[file["name"]]

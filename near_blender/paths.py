@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,6 @@ def locate(owner: Any, path: str) -> Path:
     block = getattr(owner, "id_data", None)
     override = getattr(block, "override_library", None)
     file = Path(bpy.path.abspath(path, library=getattr(block, "library", None)))
-    if override is not None and not file.is_file():
+    if override is not None and not os.path.isfile(file):
         return Path(bpy.path.abspath(path, library=override.reference.library))
     return file

@@ -29,6 +29,14 @@ def get_python_folder() -> Path:
     return get_user_folder("python")
 
 
+def has_begun() -> bool:
+    """Whether Set Up has left anything in its folder, which may be none."""
+    try:
+        return any(get_python_folder().iterdir())
+    except OSError:
+        return False
+
+
 def get_checkpoint_folder(name: str) -> Path:
     """Where the checkpoint of that name is downloaded to."""
     return get_user_folder("checkpoints") / name

@@ -121,7 +121,7 @@ class NEAR_AP_preferences(bpy.types.AddonPreferences):
         row.operator("near.set_up_python", text="Set Up...", icon="IMPORT")
         row.operator("near.check_python", text="Check", icon="CHECKMARK")
         row.operator("near.remove_python", text="Remove", icon="TRASH")
-        if any(folder.iterdir()) and not interpreter.is_ready(folder):
+        if preferences.has_begun() and not interpreter.is_ready(folder):
             layout.label(text="Set Up was interrupted; starting it again goes on from there", icon="INFO")
 
 

@@ -18,9 +18,10 @@ KEPT = 24 * 3600  # seconds; a process that seems to be gone may live in another
 
 
 def find_folder() -> str:
-    """Where they go: what Blender's preferences name, else the system's."""
+    """Where they go: what Blender's preferences name, where files can be made in it, else the system's."""
     chosen: str = bpy.context.preferences.filepaths.temporary_directory
-    return chosen if os.path.isdir(chosen) else tempfile.gettempdir()
+    rights, own = os.R_OK | os.W_OK | os.X_OK, os.access in os.supports_effective_ids
+    return chosen if os.path.isdir(chosen) and os.access(chosen, rights, effective_ids=own) else tempfile.gettempdir()
 
 
 def prefix() -> str:

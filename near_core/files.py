@@ -7,6 +7,7 @@ import io
 import json
 import os
 import secrets
+import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -54,6 +55,19 @@ def make_folder(path: str | Path) -> None:
         Path(path).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise NearError("{file} could not be written ({reason}).", "Choose another folder.", file=Path(path).name,
+                        reason=error.strerror) from error
+
+
+def remove(path: str | Path) -> None:
+    """Removes a file, or a folder with all that it holds, where there is one. Raises NearError."""
+    path = Path(path)
+    try:
+        if path.is_symlink() or not os.path.isdir(path):
+            path.unlink(missing_ok=True)
+        else:
+            shutil.rmtree(path)
+    except OSError as error:
+        raise NearError("{file} could not be removed ({reason}).", "Remove it by hand.", file=path.name,
                         reason=error.strerror) from error
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from near_core import files
 from near_core.errors import NearError
+from tests.machine import bound_by_rights
 
 UMASK = os.umask(0o22)
 os.umask(UMASK)
@@ -75,6 +76,21 @@ def test_a_link_where_a_file_is_written_beside_is_not_followed(tmp_path):
         (tmp_path / f"guessed.{os.getpid()}.part").symlink_to(others)
         files.write(path, b"ours")
     assert others.read_bytes() == b"theirs"
+
+
+def test_removes_what_is_there(tmp_path):
+    (tmp_path / "folder" / "deeper").mkdir(parents=True)
+    (tmp_path / "folder" / "deeper" / "file").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "folder")
+    for name in ("link", "nothing", "folder/deeper/file"):
+        files.remove(tmp_path / name)
+    assert (tmp_path / "folder" / "deeper").is_dir(), "what a link leads to stays"
+    (tmp_path / "folder").chmod(0o500)
+    with bound_by_rights(), pytest.raises(NearError, match="deeper could not be removed .Permission denied"):
+        files.remove(tmp_path / "folder" / "deeper")
+    (tmp_path / "folder").chmod(0o700)
+    files.remove(tmp_path / "folder")
+    assert not os.listdir(tmp_path)
 
 
 def test_json_of_more_than_is_promised_is_not_read(tmp_path):

@@ -4,6 +4,7 @@ taken."""
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -150,7 +151,7 @@ def show_behind(lens: Any, origin: Any, render: Any) -> None:
     and flipped where the asset was made from its mirror image. render: the scene's settings."""
     image = photo_options.find_image(origin)
     file = locate(origin, origin.path)
-    if not origin.image and file.is_file():
+    if not origin.image and os.path.isfile(file):
         is_own = file == Path(bpy.path.abspath(origin.path))  # then it stays beside the file
         image = bpy.data.images.load(origin.path if is_own else str(file), check_existing=True)
     if image is None or not image.size[1]:

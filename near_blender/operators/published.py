@@ -141,7 +141,7 @@ class NEAR_OT_remove_python(_Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if not any(preferences.get_python_folder().iterdir()):
+        if not preferences.has_begun():
             cls.poll_message_set("Set Up has made no Python")
             return False
         return super().poll(context)

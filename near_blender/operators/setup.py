@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import platform
 import threading
 import time
@@ -153,7 +154,7 @@ def _check_creation(watch: Watch) -> Iterator[Line]:
 
 def _check_picture(watch: Watch) -> Iterator[Line]:
     """Draws the sample and compares it with the picture that comes with it."""
-    if not SAMPLE.is_file() or not PICTURE.is_file():
+    if not all(map(os.path.isfile, (SAMPLE, PICTURE))):
         yield False, errors.Message("The sample that comes with NeAR is missing: install the extension again")
         return
     start = time.perf_counter()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -48,9 +49,10 @@ class _Showcase:
             self._folder, self._paths = self._open_folder(), list[Path]()
             self._count, self._stills = self.list_stills(context, self._folder)
             if bpy.app.background or not self._is_interactive:
-                for path in self._stills:
-                    _draw_still(context.scene, path)
-                    self._paths.append(path)
+                with contextlib.closing(self._stills):  # where one fails, too, all is as it was
+                    for path in self._stills:
+                        _draw_still(context.scene, path)
+                        self._paths.append(path)
                 return self._tell(contact_sheet.gather(self._paths, **self.plan(context, self._folder)))
             self._path: Path | None = None  # of the still that is being rendered
             self._ended = ""  # how
@@ -78,7 +80,7 @@ class _Showcase:
         """Has the next still rendered, or what becomes of all made."""
         with report_errors(self):  # type: ignore[arg-type]
             if self._path is not None and self._ended:
-                if not self._path.is_file():
+                if not os.path.isfile(self._path):
                     raise errors.NearError("{file} could not be rendered.", "See the message above.",
                                            file=self._path.name)
                 self._paths.append(self._path)
@@ -284,7 +286,11 @@ def _draw_still(scene: Any, path: Path, waits: bool = True) -> None:
         settings.media_type = "IMAGE"
     settings.file_format, settings.color_mode, scene.render.filepath = "PNG", "RGBA", str(path)
     scene.render.use_multiview = False  # whose pictures go to two files, of other names
-    path.unlink(missing_ok=True)
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise errors.NearError("{file} could not be written ({reason}).", "Choose another folder.", file=path.name,
+                               reason=error.strerror) from error
     view: Any = bpy.context.preferences.view
     display = view.render_display_type
     try:

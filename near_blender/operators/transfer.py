@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +111,7 @@ class NEAR_OT_add_sample(_Import, bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if not SAMPLE.is_file():
+        if not os.path.isfile(SAMPLE):
             cls.poll_message_set("This build of NeAR comes without a sample")
             return False
         return is_object_mode(cls, context)

@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     _refuse_others(args)
     photos = image.list_photos(args.folder)
     engine, made = Engine(args.model, args.device, args.precision, args.beside), []
-    is_new = not args.out.exists()
+    is_new = not os.path.exists(args.out)
     targets = name_targets(photos, _open_folder(args.out))
 
     def create(photo: Path, target: Path, report: Reporter) -> Made:

@@ -74,7 +74,7 @@ def open_added(extensions: Path | None = None) -> MattingNetwork:
     named = [Path(each) for each in os.environ.get("NEAR_EXTENSIONS", "").split(os.pathsep) if os.path.isabs(each)]
     beside = _list_repositories() if extensions is None else sorted(extensions.glob("*"))
     files = [each / ADDED / "isnet.onnx" for each in (*named, *beside)]
-    found = [file for file in files if file.is_file()]
+    found = [file for file in files if os.path.isfile(file)]
     if not found:
         raise NearError("The extension NeAR Matte is not installed.",
                         "Install near-matte.zip, or use NeAR's own matting.")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
 from ..errors import NearError
-from ..files import writing
+from ..files import Ending, writing
 from .guard import check_size, explain_errors
 
 # the channel names Blender gives the passes that are no colours
@@ -35,9 +35,24 @@ def open_layers(path: Path) -> dict[str, np.ndarray]:
     """As read_layers, but raises what OpenEXR raises; for use under guard.explain_errors."""
     import OpenEXR
 
-    if not path.is_file():
-        raise FileNotFoundError(2, "No such file")
-    with OpenEXR.File(str(path), header_only=True) as file:
+    with Ending(path) as whole:
+        name = _spell(path, whole)
+        _check_header(OpenEXR.File(name, header_only=True), path, whole.size)
+        return _read_parts(OpenEXR.File(name, separate_channels=True))
+
+
+def _spell(path: Path, file: IO[bytes]) -> str:
+    """What OpenEXR, which takes Unicode alone, opens an open file by."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return f"/dev/fd/{file.fileno()}"
+    return str(path)
+
+
+def _check_header(opened: Any, path: Path, size: int) -> None:
+    """Raises NearError, or ValueError, where a file of `size` bytes says that it holds more than is read."""
+    with opened as file:
         values = 0
         for part in file.parts:
             sizes = [_measure(part.header[window]) for window in ("dataWindow", "displayWindow")]
@@ -47,10 +62,13 @@ def open_layers(path: Path) -> dict[str, np.ndarray]:
         if values > MAX_VALUES:
             raise NearError("The passes of {file} hold {millions:.0f} million values.", "Save fewer of them.",
                             file=path.name, millions=values / 1e6)
-        if values > DENSEST * path.stat().st_size:
+        if values > DENSEST * size:
             raise ValueError("too short for its pixels")
+
+
+def _read_parts(opened: Any) -> dict[str, np.ndarray]:
     groups: dict[str, dict[str, np.ndarray]] = {}
-    with OpenEXR.File(str(path), separate_channels=True) as file:
+    with opened as file:
         for part in file.parts:
             for name, channel in part.channels.items():
                 layer, _, letter = name.rpartition(".")
@@ -116,5 +134,5 @@ def write_exr(path: str | Path, passes: dict[str, np.ndarray], half: bool = Fals
                 values = np.clip(values, -_LARGEST_HALF, _LARGEST_HALF)
             channels[letter if plain else f"{layer}.{name}.{letter}"] = np.ascontiguousarray(values, dtype)
     header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
-    with writing(path) as part:
-        OpenEXR.File(header, channels).write(str(part))
+    with writing(path) as part, part.open("r+b") as file:
+        OpenEXR.File(header, channels).write(_spell(part, file))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path, PureWindowsPath
 
 from .. import files
@@ -17,7 +18,7 @@ def read_beside(path: Path, name: str) -> bytes:
         folder = path.resolve().parent
         if not named.anchor:
             other = folder.joinpath(*named.parts).resolve()
-            if other.is_relative_to(folder) and other.is_file() and other.stat().st_size <= MAX_BYTES:
+            if other.is_relative_to(folder) and os.path.isfile(other) and other.stat().st_size <= MAX_BYTES:
                 return files.read(other)
     except (OSError, ValueError, RuntimeError):  # no name at all, too long, or a link to itself
         pass

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import urllib.parse
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
@@ -161,7 +160,7 @@ def verify(folder: Path, progress: Progress = silent) -> Record:
             raise NearError("{file} is not complete.", "Download again; only what is missing is fetched.",
                             file=each.path)
         if not download.matches(folder / each.path, each.digest, step):
-            (folder / each.path).unlink()
+            files.remove(folder / each.path)
             raise NearError("{file} was damaged and has been removed: its hash differs.",
                             "Download again; only what is missing is fetched.", file=each.path)
         done += each.size
@@ -172,8 +171,8 @@ def verify(folder: Path, progress: Progress = silent) -> Record:
 
 def remove(folder: Path) -> None:
     """Deletes a folder that fetch made; others are left alone."""
-    if (Path(folder) / RECORD).is_file():
-        shutil.rmtree(folder)
+    if os.path.isfile(Path(folder) / RECORD):
+        files.remove(folder)
 
 
 def count_bytes(folder: Path, record: Record) -> int:
@@ -185,7 +184,7 @@ def count_bytes(folder: Path, record: Record) -> int:
 def size_on_disk(folder: Path, each: File) -> int:
     """Bytes of a file of a checkpoint that are there; 0 where it is not."""
     path = Path(folder) / each.path
-    return path.stat().st_size if path.is_file() else 0
+    return path.stat().st_size if os.path.isfile(path) else 0
 
 
 def read_record(folder: Path) -> Record | None:

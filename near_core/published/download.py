@@ -10,6 +10,8 @@ import ssl
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from .. import files
@@ -59,9 +61,9 @@ def _continue(url: str, part: Path, digest: str, size: int | None, progress: Pro
         with _open(url, have, bool(digest)) as answer:
             at = have if answer.status == 206 else 0  # any other answer begins with the first byte
             total = size if size is not None else _length(answer, at)
-            with open(part, "ab" if at else "wb") as file:
+            with _opening(part, "ab" if at else "wb") as keep:
                 while chunk := answer.read(CHUNK):
-                    file.write(chunk)
+                    keep(chunk)
                     at += len(chunk)
                     if size is not None and at > size:
                         raise NearError("{name} is longer than its source said.", "Start the download again.",
@@ -83,6 +85,28 @@ def _continue(url: str, part: Path, digest: str, size: int | None, progress: Pro
         return False
     except (OSError, http.client.HTTPException):  # broken off, or no connection: what came is kept
         return False
+
+
+@contextmanager
+def _opening(part: Path, mode: str) -> Iterator[Callable[[bytes], None]]:
+    """Gives what writes into a part at once. Raises NearError where that cannot be done: no later try could."""
+    def explain(error: OSError) -> NearError:
+        return NearError("{file} could not be written ({reason}).", "Choose another folder.", file=part.name,
+                         reason=error.strerror)
+
+    def keep(chunk: bytes) -> None:
+        try:
+            while chunk:
+                chunk = chunk[file.write(chunk):]
+        except OSError as error:
+            raise explain(error) from error
+
+    try:
+        file = open(part, mode, buffering=0)
+    except OSError as error:
+        raise explain(error) from error
+    with file:
+        yield keep
 
 
 def read(url: str, limit: int = 16 << 20) -> bytes:
@@ -161,7 +185,7 @@ def _length(answer, already: int) -> int | None:
 
 
 def _size(path: Path) -> int:
-    return path.stat().st_size if path.is_file() else 0
+    return path.stat().st_size if os.path.isfile(path) else 0
 
 
 def _require_room(path: Path, needed: int) -> None:

@@ -92,7 +92,7 @@ def locate_python(folder: Path) -> Path:
 
 def is_ready(folder: Path) -> bool:
     """Whether set_up has come to its end in a folder."""
-    return (Path(folder) / READY).is_file() and locate_python(folder).exists()
+    return os.path.isfile(Path(folder) / READY) and os.path.exists(locate_python(folder))
 
 
 def probe(python: str | Path, seconds: float = 120.0) -> dict:
@@ -116,7 +116,7 @@ def set_up(folder: Path, build: Build, progress: Progress = silent, packages: tu
     folder = Path(folder)
     wanted = tuple(packages or build.packages)
     files.make_folder(folder)
-    (folder / READY).unlink(missing_ok=True)
+    files.remove(folder / READY)
     python = locate_python(folder)
     if not _runs([python, "-m", "pip", "--version"]):
         _follow([sys.executable, "-m", "venv", "--clear", folder / "venv"], folder, part(progress, 0.0, 0.04),
@@ -135,10 +135,8 @@ def set_up(folder: Path, build: Build, progress: Progress = silent, packages: tu
 
 def remove(folder: Path) -> None:
     """Deletes what set_up made."""
-    for name in ("venv", "wheels"):
-        shutil.rmtree(Path(folder) / name, ignore_errors=True)
-    for name in (READY, "plan.json", "report.json", "log.txt"):
-        (Path(folder) / name).unlink(missing_ok=True)
+    for name in (READY, "venv", "wheels", "plan.json", "report.json", "log.txt"):
+        files.remove(Path(folder) / name)
 
 
 def _plan(folder: Path, python: Path, build: Build, wanted: tuple[str, ...], progress: Progress) -> list[dict]:
@@ -177,7 +175,7 @@ def _fetch(folder: Path, plan: list[dict], progress: Progress) -> list[Path]:
         digest = f"sha256:{each['sha256']}" if each["sha256"] else ""
         # torch is nearly all of it
         step = part(progress, 0.7 + 0.3 * number / len(plan) if number else 0.0, 0.7 + 0.3 * (number + 1) / len(plan))
-        if not path.is_file():
+        if not os.path.isfile(path):
             download.fetch(each["url"], path, digest, progress=step)
         found.append(path)
     return found

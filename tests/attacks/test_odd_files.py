@@ -13,6 +13,7 @@ from near_core import asset, image, mesh
 from near_core.commands import terminal
 from near_core.errors import NearError
 from tests.attacks.hunt import ROOT, is_said_well
+from tests.machine import bound_by_rights
 from tests.random_assets import some_asset
 
 if sys.platform == "win32":
@@ -52,6 +53,22 @@ def test_what_is_no_file_or_has_no_end_is_said(tmp_path, suffix, way):
     WAYS[way](path)
     with pytest.raises(NearError) as raised:
         READERS[suffix](path)
+    assert is_said_well(raised.value) and f"a{suffix}" in str(raised.value)
+
+
+@pytest.mark.parametrize("suffix", READERS)
+@pytest.mark.parametrize("shut", ["file", "folder"])
+def test_what_may_not_be_read_is_called_that(tmp_path, suffix, shut):
+    """It is not damaged."""
+    path = tmp_path / "folder" / f"a{suffix}"
+    path.parent.mkdir()
+    path.write_bytes(b"nothing of this kind")
+    (path if shut == "file" else path.parent).chmod(0)
+    try:
+        with bound_by_rights(), pytest.raises(NearError, match="Permission denied") as raised:
+            READERS[suffix](path)
+    finally:
+        path.parent.chmod(0o700)
     assert is_said_well(raised.value) and f"a{suffix}" in str(raised.value)
 
 

@@ -56,3 +56,4 @@ def test_where_no_folder_can_be_made_none_is_taken_for_it(settings, tmp_path, mo
     for folder in (preferences.get_python_folder(), preferences.get_checkpoint_folder("near")):
         assert folder.is_relative_to(tmp_path / "home") and not folder.exists()
     assert preferences.find_python() == "" and preferences.list_companions() == []
+    assert not preferences.has_begun() and not bpy.ops.near.remove_python.poll()

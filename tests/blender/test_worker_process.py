@@ -14,7 +14,7 @@ from asking import SKY, halt, is_gone, pid_of, submit
 
 from near_blender import log, scratch, worker_process
 from near_core import DRAWING, errors
-from tests.machine import slowness
+from tests.machine import bound_by_rights, slowness
 
 
 @pytest.fixture(scope="module")
@@ -238,3 +238,19 @@ def test_temporary_files_go_where_the_preferences_say(tmp_path):
         worker.stop()
         paths.temporary_directory = ""
     assert not list(tmp_path.glob("near-*")) and scratch.find_folder() == tempfile.gettempdir()
+
+
+@pytest.mark.parametrize("rights", [0, 0o500])
+def test_where_the_preferences_name_a_folder_that_may_not_be_written_to_another_is_taken(tmp_path, rights):
+    files = bpy.context.preferences.filepaths
+    files.temporary_directory = str(tmp_path)
+    try:
+        assert Path(scratch.find_folder()) == tmp_path
+        tmp_path.chmod(rights)
+        with bound_by_rights():
+            assert scratch.find_folder() == tempfile.gettempdir()
+            with scratch.make_folder("tiles") as folder:
+                assert Path(folder).is_relative_to(tempfile.gettempdir())
+    finally:
+        tmp_path.chmod(0o700)
+        files.temporary_directory = ""

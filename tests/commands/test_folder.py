@@ -12,6 +12,7 @@ from near_core import asset
 from near_core.commands import folder, terminal
 from near_core.commands.cli import main
 from near_core.errors import NearError
+from tests.machine import bound_by_rights
 from tests.random_assets import some_asset
 
 
@@ -71,6 +72,19 @@ def test_none_made_is_a_failure(photos, capsys):
     (photos / "old").mkdir()
     assert main(["create", "--folder", str(photos), "--out", str(photos / "old")]) == 2
     assert (photos / "old").exists(), "it was there before"
+
+
+@pytest.mark.parametrize("name", ["made", "deeper/made", "n" * 300])
+def test_a_folder_that_cannot_be_looked_for_is_said(photos, capsys, name):
+    shut = photos / "shut"
+    shut.mkdir()
+    shut.chmod(0)
+    try:
+        with bound_by_rights():
+            assert main(["create", "--folder", str(photos), "--out", str(shut / name)]) == 2
+    finally:
+        shut.chmod(0o700)
+    assert "could not be made" in capsys.readouterr().err and not list(shut.iterdir())
 
 
 def test_photos_that_are_called_the_same_have_files_of_their_own():

@@ -1,5 +1,8 @@
 """near_core.image.exr: layers in and out, against OpenEXR's own reader."""
 
+import os
+import sys
+
 import numpy as np
 import pytest
 
@@ -14,6 +17,18 @@ def test_exr_round_trip(tmp_path, half, channels):
     image.write_exr(tmp_path / "a.exr", {"Combined": picture}, half=half)
     assert np.allclose(image.read(tmp_path / "a.exr"), picture, rtol=1e-3 if half else 0, atol=1e-6 if half else 0)
     assert [p.name for p in tmp_path.iterdir()] == ["a.exr"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names are Unicode")
+def test_names_need_not_be_unicode(tmp_path):
+    """As an older system, or a stick from one, has them; OpenEXR takes no others."""
+    folder, picture = tmp_path / "caf\udce9", radiance(channels=3)
+    folder.mkdir()
+    for path in (folder / "a.exr", tmp_path / "b\udce9.exr"):
+        image.write_exr(path, {"Combined": picture})
+        assert np.array_equal(image.read(path), picture)
+        assert image.read_layers(path)[""].shape == picture.shape
+    assert sorted(os.listdir(tmp_path)) == ["b\udce9.exr", "caf\udce9"] and os.listdir(folder) == ["a.exr"]
 
 
 def test_multilayer_exr_uses_blenders_names(tmp_path):

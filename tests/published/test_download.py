@@ -6,6 +6,7 @@ import pytest
 from near_core.errors import Cancelled, NearError
 from near_core.published import checkpoints, download, interpreter
 from tests.hub import DATA, SHA, Server, stop_at
+from tests.machine import bound_by_rights
 
 
 def test_a_whole_file_arrives_and_leaves_no_part(server, tmp_path):
@@ -90,6 +91,17 @@ def test_what_no_hash_describes_comes_by_https_or_from_the_hub_that_the_user_nam
 def test_a_full_disk_is_said_before(server, tmp_path):
     with pytest.raises(NearError, match="of the disk are free"):
         download.fetch(f"{server.address}/data", tmp_path / "data", SHA, 10 ** 18)
+
+
+def test_a_part_that_cannot_be_written_is_not_called_a_broken_download(server, tmp_path):
+    (tmp_path / "data.part").symlink_to("/dev/full")
+    with pytest.raises(NearError, match="data.part could not be written .No space left"):
+        download.fetch(f"{server.address}/data", tmp_path / "data", SHA)
+    (tmp_path / "data.part").unlink()
+    tmp_path.chmod(0o500)
+    with bound_by_rights(), pytest.raises(NearError, match="data.part could not be written .Permission denied"):
+        download.fetch(f"{server.address}/data", tmp_path / "data", SHA)
+    assert len(server.asked) == 2, "once each"
 
 
 def test_a_folder_that_cannot_be_made_is_said(server, tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+import os
 from pathlib import Path
 from threading import Lock
 
@@ -28,7 +29,7 @@ class NearMini:
     def __init__(self, folder: Path = FOLDER, threads: int = 0):
         self.folder, self.threads = Path(folder), threads
         about = self.folder / "model.json"
-        described = json.loads(about.read_text()) if about.exists() else {"digest": "", "graphs": []}
+        described = json.loads(about.read_text()) if os.path.isfile(about) else {"digest": "", "graphs": []}
         runs = importlib.util.find_spec("onnxruntime") is not None
         self.digest: str = described["digest"] if runs else ""
         # none: the analytic renderer works alone

@@ -1,5 +1,7 @@
 """An asset that was made from a photo can be made again, and seen as the photo saw it."""
 
+from dataclasses import replace
+
 import bpy
 import numpy as np
 import pytest
@@ -8,10 +10,12 @@ from mathutils import Vector
 
 from near_blender import payload, photo_options, sync
 from near_blender.operators import origin, provenance, scene_photos, transfer
+from near_core import asset as assets
 from near_core.create.hints import Hints
 from near_core.image import read_size
 from near_core.scene import camera as cameras
 from tests.blender.operators.test_scene_photos import add_camera, add_row, project, save_phone
+from tests.machine import bound_by_rights
 
 PHOTO = str(transfer.SAMPLE.parent / "coffee.jpg")
 
@@ -58,6 +62,25 @@ def test_what_knows_no_photo_says_so(near_file):
     assert origin.find_origin(bpy.context.object) is None and not bpy.ops.near.remake_asset.poll()
     with pytest.raises(RuntimeError, match="does not know from where"):
         bpy.ops.near.match_camera()
+
+
+def test_a_camera_matches_where_the_photos_folder_is_shut(near_file, tmp_path):
+    """Without the photo behind it."""
+    bpy.ops.near.import_asset(filepath=near_file)
+    ob = bpy.context.object
+    asset = payload.decode_asset(ob)
+    data = assets.to_bytes(replace(asset, camera=cameras.to_json(cameras.orbit(30, 20, 2, 40, 64, 48))))
+    payload.attach(ob, data, ob.name)
+    shut = tmp_path / "shut"
+    shut.mkdir()
+    ob.near.origin.path = str(shut / "a.png")
+    shut.chmod(0)
+    try:
+        with bound_by_rights():
+            assert bpy.ops.near.match_camera() == {"FINISHED"}
+    finally:
+        shut.chmod(0o700)
+    assert not bpy.context.scene.camera.data.background_images
 
 
 def test_a_linked_asset_is_not_made_again(near_file, tmp_path):

@@ -7,6 +7,7 @@ import pytest
 from near_blender.operators.showcase import name_files
 from near_core import image
 from tests.blender import stage
+from tests.machine import bound_by_rights
 
 
 @pytest.fixture
@@ -38,6 +39,23 @@ def test_a_turntable_goes_around(scene, tmp_path):
     assert [each.name for each in bpy.data.scenes] == [scene.name]
     movie = tmp_path / "turn" / "turntable.mp4"
     assert not bpy.app.build_options.codec_ffmpeg or movie.stat().st_size > 1000
+
+
+@pytest.mark.parametrize("rights", [0, 0o500])
+def test_a_folder_that_may_not_be_written_to_is_said(scene, tmp_path, rights):
+    before = scene.camera.matrix_world.copy(), scene.render.filepath, scene.render.image_settings.color_mode
+    tmp_path.chmod(rights)
+    try:
+        with bound_by_rights():
+            for directory in (tmp_path, tmp_path / "deeper"):
+                with pytest.raises(RuntimeError, match="Permission denied") as said:
+                    bpy.ops.near.render_turntable(directory=str(directory), frames=2)
+                assert "NeAR failed" not in str(said.value)
+    finally:
+        tmp_path.chmod(0o700)
+    bpy.context.view_layer.update()
+    assert before == (scene.camera.matrix_world, scene.render.filepath, scene.render.image_settings.color_mode)
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_artists_format_and_stereo_stay(scene, tmp_path):
