@@ -43,7 +43,8 @@ def test_a_turntable_goes_around(scene, tmp_path):
 
 @pytest.mark.parametrize("rights", [0, 0o500])
 def test_a_folder_that_may_not_be_written_to_is_said(scene, tmp_path, rights):
-    before = scene.camera.matrix_world.copy(), scene.render.filepath, scene.render.image_settings.color_mode
+    bpy.context.view_layer.update()
+    before = scene.camera.matrix_world.copy(), scene.render.filepath
     tmp_path.chmod(rights)
     try:
         with bound_by_rights():
@@ -54,7 +55,7 @@ def test_a_folder_that_may_not_be_written_to_is_said(scene, tmp_path, rights):
     finally:
         tmp_path.chmod(0o700)
     bpy.context.view_layer.update()
-    assert before == (scene.camera.matrix_world, scene.render.filepath, scene.render.image_settings.color_mode)
+    assert before == (scene.camera.matrix_world, scene.render.filepath)
     assert not list(tmp_path.iterdir())
 
 
