@@ -9,7 +9,7 @@ import bpy
 from . import ordinary
 from .engine import NearRenderEngine
 from .operators import presets
-from .translations import say
+from .translations import OWN, say
 
 ENGINE = NearRenderEngine.bl_idname
 
@@ -45,8 +45,8 @@ class NEAR_RENDER_PT_quality(EngineProperties):
         layout.prop(near, "quality")
         layout.prop(near, "shading")
         viewport = layout.column(align=True)  # a narrow editor would cut both names to the same
-        viewport.prop(near, "viewport_scale", text="Viewport")
-        viewport.prop(near, "viewport_rate", text="Rate")
+        viewport.prop(near, "viewport_scale", text="Viewport", text_ctxt=OWN)
+        viewport.prop(near, "viewport_rate", text="Rate", text_ctxt=OWN)
 
 
 class NEAR_RENDER_PT_ordinary(EngineProperties):

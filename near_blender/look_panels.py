@@ -7,10 +7,12 @@ from typing import Any
 import bpy
 
 from . import looks
+from .translations import OWN
 
 
 class NEAR_DATA_PT_look(bpy.types.Panel):
     bl_label = "Look"
+    bl_translation_context = OWN
     bl_space_type = "PROPERTIES"
     bl_region_type = "WINDOW"
     bl_context = "data"
@@ -22,6 +24,7 @@ class NEAR_DATA_PT_look(bpy.types.Panel):
 
 class NEAR_VIEW3D_PT_look(bpy.types.Panel):
     bl_label = "Look"
+    bl_translation_context = OWN
     bl_space_type = "VIEW_3D"
     bl_region_type = "UI"
     bl_category = "NeAR"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bpy
 
-from . import compositing, following, payload, photo_options, turntable
+from . import compositing, following, lines, payload, photo_options, turntable
 from ._core import asset as assets
 from ._core import errors
 from ._core import shot as shots
@@ -118,10 +118,10 @@ def draw_asset(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     try:
         asset = payload.decode_asset(ob)
     except errors.NearError as error:
-        _draw_warning(layout, translate(error.what), translate(error.fix))
+        _draw_warning(layout, context, error.what, error.fix)
         return
     if asset is None:
-        _draw_warning(layout, "Its asset is not in this file", "Find the library or create it again")
+        _draw_warning(layout, context, "Its asset is not in this file", "Find the library or create it again")
         return
     if ob.preview is not None and ob.preview.is_image_custom:
         layout.template_icon(ob.preview.icon_id, scale=6)
@@ -139,7 +139,7 @@ def draw_asset(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
                         depress=orbit.is_around(context.scene.camera, ob))
     problem = following.find_problem(ob.evaluated_get(context.view_layer.depsgraph))
     for part in problem.values.values():
-        _draw_warning(layout, "Not drawn as its mesh looks:", translate(part))
+        _draw_warning(layout, context, "Not drawn as its mesh looks:", part)
     if asset.camera is not None:
         draw_origin(layout, context, asset)
 
@@ -187,10 +187,10 @@ def _describe_trust(asset: assets.NeuralAsset) -> str:
     return say("{width:.0f}\u00b0 around azimuth {middle:.0f}\u00b0", width=arc.width, middle=arc.middle)
 
 
-def _draw_warning(layout: bpy.types.UILayout, what: str, fix: str) -> None:
+def _draw_warning(layout: bpy.types.UILayout, context: bpy.types.Context, what: str, fix: str) -> None:
     box = layout.box().column(align=True)
-    box.label(text=what, icon="ERROR")
-    box.label(text=fix, icon="BLANK1")
+    lines.draw_sentence(box, context, translate(what), "ERROR")
+    lines.draw_sentence(box, context, translate(fix), "BLANK1")
 
 
 CLASSES = (NEAR_RENDER_PT_compositing, NEAR_DATA_PT_asset, NEAR_VIEW3D_PT_create, NEAR_VIEW3D_PT_asset)

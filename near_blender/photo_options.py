@@ -74,7 +74,7 @@ class LensOptions:
         description="The picture is without perspective, as drawings on reference sheets and orthographic renders are")
     fov: FloatProperty(
         override=_OVERRIDE, name="Field of View",
-        translation_context="Operator",  # Blender's own German for it means another thing
+        translation_context=translations.OWN,  # Blender's own German for it means another thing
         subtype="ANGLE", default=math.radians(40), min=math.radians(1), max=math.radians(150),
         description="Horizontal angle that the photo covers")
     reads_fov: BoolProperty(

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import textwrap
 from pathlib import Path
 from typing import Any
 
 import bpy
 from bpy.props import BoolProperty, EnumProperty, StringProperty
 
-from . import preferences, viewport
+from . import lines, preferences, viewport
 from ._core import ADDON, checkpoints, errors, interpreter
 from .operators import setup, tasks
 from .translations import say, translate
-
-WIDTH = 90  # letters of a line of notes
 
 
 def get_cache_folder() -> Path:
@@ -62,18 +59,16 @@ class NEAR_AP_preferences(bpy.types.AddonPreferences):
             box.operator("near.stop", icon="X").what = "TASK"
         elif tasks.get_outcome() is not None:
             well, text = tasks.get_outcome()
-            notes = layout.box().column(align=True)
-            for number, line in enumerate(textwrap.wrap(text, WIDTH)):
-                notes.label(text=line, icon="BLANK1" if number else "CHECKMARK" if well else "ERROR")
+            lines.draw_sentence(layout.box().column(align=True), context, text, "CHECKMARK" if well else "ERROR")
         if self.model == "PUBLISHED":  # near-mini needs none of it
             self._draw_choice(layout.box())
-            self._draw_checkpoints(layout.box())
+            self._draw_checkpoints(layout.box(), context)
             self._draw_python(layout.box())
-        _draw_setup(layout)
+        _draw_setup(layout, context)
 
-    def _draw_checkpoints(self, layout: bpy.types.UILayout) -> None:
+    def _draw_checkpoints(self, layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
         for source in checkpoints.CATALOGUE.values():
-            self._draw_checkpoint(layout, source)
+            self._draw_checkpoint(layout, context, source)
             layout.separator(type="LINE")
         layout.prop(self, "show_files", icon="TRIA_DOWN" if self.show_files else "TRIA_RIGHT", emboss=False)
         layout.operator("near.use_checkpoint", text="Use Local Folder...", icon="FILE_FOLDER")
@@ -86,7 +81,8 @@ class NEAR_AP_preferences(bpy.types.AddonPreferences):
         layout.prop(self, "device")
         layout.prop(self, "precision")
 
-    def _draw_checkpoint(self, layout: bpy.types.UILayout, source: checkpoints.Source) -> None:
+    def _draw_checkpoint(self, layout: bpy.types.UILayout, context: bpy.types.Context, source: checkpoints.Source
+                         ) -> None:
         state, record = preferences.describe_checkpoint(source.name)
         layout.label(text=f"{source.title}: {state}", icon="CHECKMARK" if record and record.verified else "DOT")
         facts = layout.column(align=True)
@@ -95,8 +91,7 @@ class NEAR_AP_preferences(bpy.types.AddonPreferences):
         facts.label(text=say("Licence: {licence}", licence=errors.Message(source.licence)))
         facts.label(text=say("Source: {page}, revision {revision}", page=source.page, revision=record.revision[:12])
                     if record else say("Source: {page}", page=source.page))
-        for line in textwrap.wrap(say("Territory: {notes}", notes=errors.Message(source.notes)), WIDTH):
-            facts.label(text=line)
+        lines.draw_sentence(facts, context, say("Territory: {notes}", notes=errors.Message(source.notes)), "NONE")
         row = layout.row(align=True)
         row.operator("near.download_checkpoint", text="Download", icon="IMPORT").name = source.name
         if record is None:
@@ -125,7 +120,7 @@ class NEAR_AP_preferences(bpy.types.AddonPreferences):
             layout.label(text="Set Up was interrupted; starting it again goes on from there", icon="INFO")
 
 
-def _draw_setup(layout: bpy.types.UILayout) -> None:
+def _draw_setup(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     row = layout.row()
     row.operator("near.check_setup", icon="CHECKMARK")
     row.operator("near.copy_setup", icon="COPYDOWN")
@@ -136,7 +131,7 @@ def _draw_setup(layout: bpy.types.UILayout) -> None:
         row.operator("near.stop", icon="X").what = "CHECK"
     found = layout.column(align=True)
     for well, text in setup.list_findings():
-        found.label(text=translate(text), icon="CHECKMARK" if well else "ERROR")
+        lines.draw_sentence(found, context, translate(text), "CHECKMARK" if well else "ERROR")
     notes = layout.column(align=True)
     notes.label(text="Threads: as many as Render Properties > Performance > Threads says", icon="INFO")
     notes.operator("wm.path_open", text="Open Cache Folder", icon="FILE_FOLDER").filepath = str(get_cache_folder())

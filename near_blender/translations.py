@@ -20,7 +20,8 @@ from ._core import errors
 TABLE = Path(__file__).resolve().parent / "assets" / "translations.tsv"
 # a column -> all that Blender's versions call its language
 LOCALES = {"de_DE": ("de_DE", "de"), "zh_HANS": ("zh_HANS", "zh_CN")}
-CONTEXTS = ("*", "Operator")  # of labels in general, and of operators' names
+OWN = "Operator"  # the context of operators' names, in which Blender's own words for other things do not win
+CONTEXTS = ("*", OWN)
 
 
 def read_table(path: Path = TABLE) -> dict[str, dict[str, str]]:
@@ -57,8 +58,8 @@ def translate(text: str) -> str:
     as it is where the table has none."""
     look_up: Any = bpy.app.translations.pgettext_rpt
     if not isinstance(text, errors.Message):
-        return look_up(text) if text else ""
-    template = look_up(text.template)
+        return look_up(text, OWN) if text else ""
+    template = look_up(text.template, OWN)
     if not text.values:
         return template
     return template.format(**{name: translate(value) if isinstance(value, errors.Message) else value

@@ -15,11 +15,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 sys.path += os.environ["NEAR_GUI_PACKAGES"].split(os.pathsep)  # the extension brings its own, a checkout does not
 
 import near_blender
-from near_blender import photo_options
+from near_blender import photo_options, translations
 from near_blender.operators import jobs
 from tests.gui import hand, stepper
 
-events: dict = {"blender": bpy.app.version_string, "said": {}, "lens": {}}
+events: dict = {"blender": bpy.app.version_string, "said": {}, "lens": {}, "skin": {}}
 
 
 def in_area(kind: str, operator, *arguments, **options):
@@ -42,6 +42,7 @@ def speak(language: str):
         events["said"][language] = str(error)
     fov: Any = photo_options.NEAR_PG_photo.bl_rna.properties["fov"]
     events["lens"][language] = bpy.app.translations.pgettext_iface(fov.name, fov.translation_context)
+    events["skin"][language] = translations.translate("Skin")  # a phase, no armature's
     yield 2.0
     hand.screenshot(OUT / f"{language}.png")
 

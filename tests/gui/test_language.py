@@ -18,3 +18,8 @@ def test_a_message_is_said_in_it(events, language, words):
 def test_what_blender_calls_otherwise_is_called_what_it_means(events):
     """Blender's German for Field of View is that of Align to View."""
     assert events["lens"] == {"de_DE": "Blickwinkel", "zh_HANS": "视野"}
+
+
+def test_words_of_messages_are_our_own(events):
+    """Blender's Chinese for Skin is the binding of a mesh to bones."""
+    assert events["skin"] == {"de_DE": "Haut", "zh_HANS": "表皮"}
