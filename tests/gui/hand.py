@@ -1,6 +1,10 @@
-"""What a script in a Blender with a window does by hand: the mouse over a photo, and screenshots."""
+"""What a script in a Blender with a window does by hand: the mouse over a photo, and screenshots; and what is its share
+of the time until that is seen."""
 
+import contextlib
+import os
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -43,3 +47,28 @@ def draw_box(act: Callable[..., None], place: Callable[[float, float], list[str]
 
 def screenshot(path: Path) -> None:
     subprocess.run(["import", "-window", "root", str(path)])
+
+
+class Watch:
+    """From its making on: seconds by the clock, and of them our share, in which Blender's main thread and our workers
+    computed or waited for each other, but not for a processor that another program had."""
+
+    def __init__(self) -> None:
+        self._start, self._waited = time.monotonic(), _list_waits()
+
+    def read(self) -> list[float]:
+        """Seconds by the clock, ours."""
+        wall, now = time.monotonic() - self._start, _list_waits()
+        waited = sum(seconds - self._waited.get(thread, 0) for thread, seconds in now.items())
+        return [round(wall, 3), round(max(wall - waited, 0), 3)]
+
+
+def _list_waits() -> dict[str, float]:
+    """Seconds that each thread has been ready to run and did not: Blender's main one and all of its child processes."""
+    own = Path("/proc/self/task")
+    pids = [pid for listed in own.glob("*/children") for pid in listed.read_text().split()]
+    found = {}
+    for task in [own / str(os.getpid()), *(task for pid in pids for task in Path(f"/proc/{pid}/task").glob("*"))]:
+        with contextlib.suppress(OSError):  # it has ended
+            found[task.name] = int((task / "schedstat").read_text().split()[1]) / 1e9
+    return found

@@ -5,7 +5,6 @@
 
 import os
 import sys
-import time
 from pathlib import Path
 
 import bpy
@@ -19,7 +18,7 @@ import near_blender
 from near_blender import payload, photo_options
 from near_blender.operators import drawing, jobs
 from tests.gui import holds, stepper
-from tests.gui.hand import area, at, draw_box, mouse, region, screenshot, window
+from tests.gui.hand import Watch, area, at, draw_box, mouse, region, screenshot, window
 
 PHOTO = str(Path(near_blender.__file__).parent / "assets" / "coffee.jpg")
 events: dict = {"blender": bpy.app.version_string}
@@ -55,9 +54,9 @@ def script():
     screenshot(OUT / "found.png")
     events["saucer"] = brightness(0.21, 0.66)
     yield from draw_box(mouse, at)
-    released = time.monotonic()
+    released = Watch()
     yield from stepper.until(lambda: brightness(0.21, 0.66) < 0.85 * events["saucer"], 120)
-    events["box_followed_after"] = time.monotonic() - released
+    events["box_followed_after"] = released.read()
     events["saucer_left"] = brightness(0.21, 0.66)
     # a stroke that takes the cup's middle away
     events["cup"] = brightness(0.47, 0.33)
@@ -66,9 +65,9 @@ def script():
     mouse(*at(0.52, 0.32))
     yield 0.2
     mouse("mouseup", "1", "keyup", "ctrl")
-    released = time.monotonic()
+    released = Watch()
     yield from stepper.until(lambda: brightness(0.47, 0.33) < 0.7 * events["cup"], 20)
-    events["stroke_followed_after"] = time.monotonic() - released
+    events["stroke_followed_after"] = released.read()
     screenshot(OUT / "drawn.png")
     mouse(*at(0.5, 0.5), "key", "z")
     yield from stepper.until(lambda: brightness(0.47, 0.33) > 0.9 * events["cup"], 20)

@@ -8,7 +8,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import bpy
@@ -24,7 +23,7 @@ import near_blender
 from near_blender import photo_options
 from near_blender.operators import drawing, jobs, photos
 from tests.gui import stepper
-from tests.gui.hand import area, draw_box, screenshot, window
+from tests.gui.hand import Watch, area, draw_box, screenshot, window
 
 PHOTO = Path(near_blender.__file__).parent / "assets" / "coffee.jpg"
 NAME = "My cup (front).jpg"
@@ -79,9 +78,9 @@ def find_brush(found: list[int]):
 def draw_around_the_cup():
     events["saucer"] = brightness()
     yield from draw_box(do, on_photo)
-    released = time.monotonic()
+    released = Watch()
     yield from stepper.until(lambda: brightness() < 0.85 * events["saucer"], 120)
-    events["box_followed_after"], events["saucer_left"] = time.monotonic() - released, brightness()
+    events["box_followed_after"], events["saucer_left"] = released.read(), brightness()
 
 
 def in_viewport(operator, **options):

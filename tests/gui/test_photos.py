@@ -1,5 +1,7 @@
 """Photos in the dialog of a Blender with a window: which thing is meant, before there is an asset."""
 
+import time
+
 import pytest
 
 from tests.gui.conftest import check_holds
@@ -16,7 +18,8 @@ def test_an_object_is_picked_in_a_window_of_its_own_while_the_dialog_waits(event
 
 
 def test_what_is_drawn_is_followed_within_a_second(events):
-    assert events["saucer_left"] < 0.85 * events["saucer"] and events["box_followed_after"] < 1 + slowness()
+    assert events["saucer_left"] < 0.85 * events["saucer"]
+    assert events["box_followed_after"][1] < 2 * slowness(time.process_time)
 
 
 def test_the_asset_is_made_of_what_was_picked_and_called_as_the_photo(events):
