@@ -80,7 +80,7 @@ def compose(assets: dict[str, np.ndarray], ordinary: dict[str, np.ndarray], fron
     alpha, made = assets["Combined"][..., 3:], {}
     free, hiding = _measure_free(alpha, front, blurred, config)
     free = free - cut
-    hollow = _find_hollow(alpha * cut + free * held, free * (alpha - held), alpha, ordinary, front)
+    hollow = _find_hollow(hole := alpha * cut + free * held, free * (alpha - held), alpha, ordinary, front)
     for name in ordinary:
         before = None if front is None else front[name]
         if name in NEAREST:
@@ -94,7 +94,17 @@ def compose(assets: dict[str, np.ndarray], ordinary: dict[str, np.ndarray], fron
     covered = free * (alpha - held) + _lie_around(_cover(ordinary), None if front is None else _cover(front), hiding)
     data = {name for name in made.keys() & assets.keys() - {*RANKED, *NEAREST} if not _is_covering(name)}
     _divide({name: made[name] for name in data}, covered, hollow)
+    _empty(made, hole, config.left)
     return made
+
+
+def _empty(made: dict[str, np.ndarray], hole: np.ndarray, left: float) -> None:
+    """Takes the light out of where holes (H, W, 1) leave this little of a pixel, in place: divided by its colour, it
+    would be that of what lies behind."""
+    if hole.any():
+        seen = (hole <= 0.5) | (made["Combined"][..., 3:] >= left)
+        for name in filter(_is_covering, made):
+            made[name] *= seen
 
 
 def _is_covering(name: str) -> bool:

@@ -101,6 +101,7 @@ class CompositeConfig:
     """How assets come among ordinary things. Chosen by hand."""
 
     solid: float = 0.98  # of a pixel: what covers more lets nothing shine through
+    left: float = 0.01  # of a pixel: of less than this a holdout leaves nothing
     hole_edge: int = 2  # pixels by which assets are cut out larger than they are
     grain: float = 0.06  # of a blurred asset that something seems to hide, below which this is the noise of few samples
     rim: float = 32.0  # pixels before an asset that may be cut away with it

@@ -6,7 +6,7 @@ import pytest
 import stage
 
 PASSES = ("Depth", "Normal", "Position", "Object Index", "Material Index", "CryptoObject00", "Diffuse Color", "Vector")
-LIGHT = ("Diffuse Direct", "Diffuse Indirect", "Glossy Direct", "Glossy Indirect", "Glossy Color", "Environment")
+LIGHT = ("Diffuse Direct", "Diffuse Indirect", "Glossy Direct", "Glossy Indirect", "Glossy Color")
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def scene(ball):
     scene.near.samples, scene.near.denoise = 16, False
     layer = scene.view_layers[0]
     for name in ("z", "normal", "position", "object_index", "material_index", "cryptomatte_object", "diffuse_color",
-                 "vector", "environment", *(name.lower().replace(" ", "_") for name in LIGHT[:5])):
+                 "vector", *(name.lower().replace(" ", "_") for name in LIGHT)):
         setattr(layer, f"use_pass_{name}", True)
     return scene
 
