@@ -78,8 +78,7 @@ def compose(assets: dict[str, np.ndarray], ordinary: dict[str, np.ndarray], fron
         seen = _find_seen(assets, ordinary, front, pixel, blurred, config)
         assets, held = _fade(assets, seen), held * seen
     alpha, made = assets["Combined"][..., 3:], {}
-    free, hiding = _measure_free(alpha, front, blurred, config)
-    free = free - cut
+    free, hiding = _measure_free(alpha, front, cut, blurred, config)
     hollow = _find_hollow(hole := alpha * cut + free * held, free * (alpha - held), alpha, ordinary, front)
     for name in ordinary:
         before = None if front is None else front[name]
@@ -92,8 +91,8 @@ def compose(assets: dict[str, np.ndarray], ordinary: dict[str, np.ndarray], fron
             made[name] = own + _lie_around(ordinary[name], before, hiding)
     made["Combined"][..., 3:] = ordinary["Combined"][..., 3:] * (1 - alpha) + alpha * (1 - cut) - free * held
     covered = free * (alpha - held) + _lie_around(_cover(ordinary), None if front is None else _cover(front), hiding)
-    data = {name for name in made.keys() & assets.keys() - {*RANKED, *NEAREST} if not _is_covering(name)}
-    _divide({name: made[name] for name in data}, covered, hollow)
+    _divide({name: made[name] for name in made.keys() & assets.keys() - {*RANKED, *NEAREST}
+             if not _is_covering(name)}, covered, hollow)
     _empty(made, hole, config.left)
     return made
 
@@ -119,16 +118,16 @@ def _divide(data: dict[str, np.ndarray], covered: np.ndarray, hollow: np.ndarray
         data["Normal"][:] = unit(data["Normal"])
 
 
-def _measure_free(alpha: np.ndarray, front: dict[str, np.ndarray] | None, blurred: bool,
+def _measure_free(alpha: np.ndarray, front: dict[str, np.ndarray] | None, cut: np.ndarray | float, blurred: bool,
                   config: CompositeConfig) -> tuple[np.ndarray, np.ndarray]:
-    """How much of assets nothing is in front of while they are in a pixel, and how much of what is neither in front nor
-    beside them they hide. alpha: theirs. All (H, W, 1). blurred: where they do not cover all around, noise is smoothed,
+    """How much of assets nothing is in front of while they are in a pixel, nor a hole, and how much of what is neither
+    in front nor beside them they hide. alpha: theirs. All (H, W, 1). blurred: where they do not cover all around, noise is smoothed,
     and with it what is thin."""
     if front is None:
-        return np.ones_like(alpha), alpha
+        return np.ones_like(alpha) - cut, alpha
     left = 1 - front["Combined"][..., 3:]
     if not blurred:
-        return left, alpha
+        return left - cut, alpha
     edge, smooth = config.hole_edge, lambda values: filters.blur_box(values[..., 0], config.hole_edge)[..., None]
     there = np.maximum(filters.local_maximum(alpha[..., 0], edge)[..., None], 1e-6)
     before = (there - left) / there
@@ -138,7 +137,7 @@ def _measure_free(alpha: np.ndarray, front: dict[str, np.ndarray] | None, blurre
     # is behind by this, so that all adds up to one however thin things are
     longer = smooth(left) / np.maximum(smooth(free), 1e-6)
     hiding = np.where(whole, alpha, np.minimum(alpha / np.maximum(longer, 1e-6), 1))
-    return np.where(whole, left, left * hiding / np.maximum(alpha, 1e-6)), hiding
+    return np.where(whole, left, left * hiding / np.maximum(alpha, 1e-6)) - cut, hiding
 
 
 def _find_seen(assets: dict[str, np.ndarray], ordinary: dict[str, np.ndarray], front: dict[str, np.ndarray],
