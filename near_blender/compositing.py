@@ -18,7 +18,8 @@ ENGINE = "NEAR"
 _OURS = "near_compositing"  # a node's property: it came with build()
 _OVER = "CompositorNodeAlphaOver"
 _PLAIN = {"R_LAYERS", "COMPOSITE", "VIEWER", "REROUTE"}  # nodes that change no picture
-_LINKS = bpy.app.version < (5, 1, 0)  # whether what is in a scene may change while a render begins: 5.2 ends
+_LINKS = bpy.app.version < (5, 1, 0)  # whether what is in a scene may change while a render begins: 5.2 ends, but
+# without a window not where it is evaluated at once
 _FOLLOWED = ("camera", "world", "frame_start", "frame_end", "frame_step")
 _FOLLOWED_IN_RENDER = (
     "resolution_x", "resolution_y", "resolution_percentage", "pixel_aspect_x", "pixel_aspect_y", "use_border",
@@ -170,12 +171,15 @@ def _drop_orphans(*_: Any) -> None:
             companion.near.is_companion = False
 
 
-def follow(scene: Any, companion: Any) -> None:
-    """Brings the companion up to date with the artist's scene; writes only what differs."""
+def follow(scene: Any, companion: Any) -> bool:
+    """Brings the companion up to date with the artist's scene; writes only what differs. Says whether it now holds
+    other things."""
     _follow_settings(scene, companion)
+    changed = False
     for kind in ("objects", "children"):
         wanted, there = (getattr(each.collection, kind) for each in (scene, companion))
         present = set(there)
+        changed |= present != set(wanted)
         for item in present - set(wanted):
             there.unlink(item)
         for item in wanted:
@@ -183,6 +187,7 @@ def follow(scene: Any, companion: Any) -> None:
                 there.link(item)
     for layer, own in zip(scene.view_layers, companion.view_layers):
         _follow_collections(layer.layer_collection, own.layer_collection)
+    return changed
 
 
 def _follow_settings(scene: Any, companion: Any) -> None:
@@ -221,7 +226,8 @@ def _copy(source: Any, target: Any, names: tuple[str, ...]) -> None:
 
 @bpy.app.handlers.persistent
 def _on_render(scene: bpy.types.Scene, *_: Any) -> None:
-    companion = _catch_up_with(scene) if _LINKS else find_companion(scene)
+    may_link = _LINKS or bpy.app.background
+    companion = _catch_up_with(scene) if may_link else find_companion(scene)
     if companion is None:
         return
     _follow_settings(scene, companion)
@@ -233,15 +239,16 @@ def _on_render(scene: bpy.types.Scene, *_: Any) -> None:
 def _catch_up_with(scene: Any) -> Any:
     """The scene's companion, brought up to date; None where it has none."""
     companion = find_companion(scene) or _adopt(scene)
-    if companion is not None:
-        follow(scene, companion)
+    if companion is not None and follow(scene, companion) and not _LINKS:
+        for layer in companion.view_layers:
+            layer.update()
     return companion
 
 
 @bpy.app.handlers.persistent
 def _on_update(scene: bpy.types.Scene, *_: Any) -> None:
     """Not while the scene is evaluated, which ends Blender 5.2 where collections change: they wait until that is over.
-    Without a window nobody waits: there the next render looks, before Blender 5.1."""
+    Without a window nobody waits: there the next render looks."""
     companion, scenes = find_companion(scene), bpy.data.scenes
     if companion is not None:
         _follow_settings(scene, companion)

@@ -121,8 +121,8 @@ def _divide(data: dict[str, np.ndarray], covered: np.ndarray, hollow: np.ndarray
 def _measure_free(alpha: np.ndarray, front: dict[str, np.ndarray] | None, cut: np.ndarray | float, blurred: bool,
                   config: CompositeConfig) -> tuple[np.ndarray, np.ndarray]:
     """How much of assets nothing is in front of while they are in a pixel, nor a hole, and how much of what is neither
-    in front nor beside them they hide. alpha: theirs. All (H, W, 1). blurred: where they do not cover all around, noise is smoothed,
-    and with it what is thin."""
+    in front nor beside them they hide. alpha: theirs. All (H, W, 1). blurred: where they do not cover all around, noise
+    is smoothed, and with it what is thin."""
     if front is None:
         return np.ones_like(alpha) - cut, alpha
     left = 1 - front["Combined"][..., 3:]
