@@ -41,13 +41,15 @@ class _Showcase:
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> Any:
         self._is_interactive = True
-        return context.window_manager.invoke_props_dialog(self)  # type: ignore[arg-type]  # it takes a while: ask first
+        return context.window_manager.invoke_props_dialog(  # it takes a while: ask first
+            self, confirm_text="Render")  # type: ignore[arg-type]
 
     def execute(self, context: bpy.types.Context) -> Any:
         with report_errors(self):  # type: ignore[arg-type]
             context.view_layer.update()  # what a script has just moved
             self._folder, self._paths = self._open_folder(), list[Path]()
             self._count, self._stills = self.list_stills(context, self._folder)
+            _remove_old(self.plan(context, self._folder))
             if bpy.app.background or not self._is_interactive:
                 with contextlib.closing(self._stills):  # where one fails, too, all is as it was
                     for path in self._stills:
@@ -71,6 +73,8 @@ class _Showcase:
             return {"RUNNING_MODAL"}
         if self._ended == "cancelled":
             self.cancel(context)
+            if self._paths and self._job is None:  # beside the artist, who goes on
+                client.gather([str(path) for path in self._paths], **self.plan(context, self._folder) | {"movie": ""})
             self.report({"INFO"}, say("Stopped after {done} of {count} pictures",  # type: ignore[attr-defined]
                                       done=len(self._paths), count=self._count))
             return {"CANCELLED"}
@@ -226,6 +230,13 @@ class NEAR_OT_render_light_sweep(_Showcase, bpy.types.Operator):
 
     def describe(self, count: int, folder: Path, wrote: bool) -> str:
         return say("{count} pictures, one of every World and camera, in {folder}", count=count, folder=folder)
+
+
+def _remove_old(planned: dict[str, Any]) -> None:
+    """Takes away contact sheet and movie of other pictures. planned: as of contact_sheet.gather."""
+    for path in filter(None, (planned["sheet"], planned.get("movie"))):
+        with contextlib.suppress(OSError):  # who writes it anew says why it can't be written
+            os.unlink(path)
 
 
 def name_files(names: list[str]) -> list[str]:

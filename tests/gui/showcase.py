@@ -46,7 +46,7 @@ def press_escape() -> float:
 
 def turn(frames: int, stop_after: int | None = None):
     """A turntable. stop_after: pictures, then Escape; notes how long it takes to let go."""
-    folder, count = OUT / f"turn_{frames}", len(_ended)
+    folder, count = OUT / f"turn_{frames}_{stop_after}", len(_ended)
     area = hand.area("VIEW_3D")
     with bpy.context.temp_override(window=hand.window(), area=area, region=area.regions[-1]):
         operator = bpy.ops.near.render_turntable
@@ -57,6 +57,8 @@ def turn(frames: int, stop_after: int | None = None):
         start = press_escape()
         yield from stepper.until(lambda: len(_ended) > count, 60)
         events.setdefault("turntable_stopped_after", []).append(round(time.monotonic() - start, 3))
+        yield from stepper.until((folder / "turntable_sheet.png").is_file, 60)
+        events.setdefault("sheets", []).append((folder / "turntable_sheet.png").is_file())
         return
     start = time.monotonic()
     yield from stepper.until(lambda: len(_ended) > count, 300)

@@ -24,6 +24,7 @@ def test_a_turntable_comes_to_its_end(events):
 def test_escape_stops_a_turntable(events):
     print(events["turntable_stopped_after"])
     assert max(events["turntable_stopped_after"]) < 0.5 * slowness()
+    assert events["sheets"] == [True, True], "of the pictures that there are"
 
 
 def test_blender_is_not_held(events):

@@ -68,6 +68,15 @@ def test_an_artists_format_and_stereo_stay(scene, tmp_path):
     assert (tmp_path / "turntable_0001.png").is_file()
 
 
+def test_the_sheet_of_other_pictures_goes(scene, tmp_path):
+    sheet = tmp_path / "turntable_sheet.png"
+    sheet.write_bytes(b"of others")
+    with pytest.raises(RuntimeError):
+        scene.camera.data.type = "PANO"
+        bpy.ops.near.render_turntable(directory=str(tmp_path), frames=2)
+    assert not sheet.is_file()
+
+
 def test_a_sweep_has_every_world_and_camera(scene, tmp_path):
     dark = bpy.data.worlds.new("Dark")
     dark.use_nodes = True
