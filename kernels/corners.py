@@ -1,28 +1,28 @@
 """Points of a picture between others, whose light is interpolated. The specification is kernels/twins/corners.py."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from .library import INTEGER, POINTER, REAL, Kernel, require
 
-_find = Kernel("corners_find", *[POINTER] * 7, *[INTEGER] * 6, POINTER, INTEGER)
+_find = Kernel("corners_find", *[POINTER] * 7, *[INTEGER] * 5, POINTER, INTEGER)
 _settle = Kernel("corners_settle", *[POINTER] * 3, INTEGER, INTEGER, REAL, INTEGER)
 _blend = Kernel("corners_blend", *[POINTER] * 4, *[INTEGER] * 4, POINTER, INTEGER)
+
+APART = 2  # pixels between the corners of a tile
 
 
 @dataclass(frozen=True, eq=False)
 class Corners:
     """Which of K points lie between others. corner: (K, 4) int32, the points at the corners of each one's tile, upper
     left, upper right, lower left, lower right; -1 in all where a point stands for itself. pixel: (K,) int32, in a
-    picture `width` pixels wide. edge: (K,) uint8, pixels along the largest tile at whose corner each one stands for
-    others, 0 where it does not."""
+    picture `width` pixels wide. stands: (K,) bool, at the corner of a tile in which others lie."""
 
     corner: np.ndarray
     pixel: np.ndarray
     width: int
-    edge: np.ndarray
+    stands: np.ndarray
 
     @property
     def own(self) -> np.ndarray:
@@ -52,34 +52,23 @@ class Corners:
 
 
 def find(pixel: np.ndarray, position: np.ndarray, plane: np.ndarray, normal: np.ndarray, roughness: np.ndarray,
-         size: np.ndarray, even: np.ndarray, width: int, height: int, start: tuple[int, int], tiles: Sequence[int], *,
-         threads: int = 0) -> Corners:
+         size: np.ndarray, even: np.ndarray, width: int, height: int, start: tuple[int, int], *, threads: int = 0
+         ) -> Corners:
     """Which of K points lie between others that show the same surface, as rough and turned by little of its lobe.
 
     pixel: (K,) int32, ascending, row-major in a picture of width x height. position: (K, 3), plane: (K, 3) unit
     geometric normals, normal: (K, 3) unit shading normals, roughness: (K,), size: (K,) a pixel's edge at each, float32.
-    even: (K,) uint8, pixels along the largest tile in which each may stand for others and be stood for. tiles: their
-    edges in pixels, the larger first, each a multiple of the next: those between no corners of these are looked for
-    between those of the next. They begin at the pixel `start`, column and row. Raises ValueError for anything else.
+    even: (K,) bool, which may stand for others and be stood for. Tiles begin at the pixel `start`, column and row.
+    Raises ValueError for anything else.
     """
     count = len(require("pixel", pixel, (None,), np.int32))
     for name, array in (("position", position), ("plane", plane), ("normal", normal)):
         require(name, array, (count, 3))
     require("roughness", roughness, (count,)), require("size", size, (count,))
-    require("even", even, (count,), np.uint8)
+    require("even", even, (count,), np.bool_)
     if count and not (pixel[0] >= 0 and pixel[-1] < width * height and (pixel[1:] >= pixel[:-1]).all()):
         raise ValueError(f"pixel must ascend from 0 to {width * height - 1}.")
-    if min(tiles, default=1) < 1 or any(large % small for large, small in zip(tiles, tiles[1:])):
-        raise ValueError(f"tiles of {tiles} pixels")
-    corner, edge, known = np.full((count, 4), -1, np.int32), np.zeros(count, np.uint8), np.zeros(count, bool)
-    found = []
-    for tile in tiles:
-        free = (even >= tile) & ~known
-        _find(pixel, position, plane, normal, roughness, size, free, count, width, height, *start, tile, corner,
-              threads)
-        between = corner[:, 0] >= 0
-        found.append(corner.take(np.flatnonzero(between & ~known), 0))
-        known = between
-    for tile, stands in zip(reversed(tiles), reversed(found)):  # what stands for others in several has the largest
-        edge[stands] = tile
-    return Corners(corner, pixel, width, edge)
+    corner, stands = np.empty((count, 4), np.int32), np.zeros(count, bool)
+    _find(pixel, position, plane, normal, roughness, size, even, count, width, height, *start, corner, threads)
+    stands[corner[corner[:, 0] >= 0]] = True
+    return Corners(corner, pixel, width, stands)

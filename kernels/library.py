@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-ABI_VERSION = 30
+ABI_VERSION = 31
 BUILD = "python -m kernels.lab.build"
 ISAS = ("baseline", "avx2", "avx512")
 POINTER, INTEGER, REAL = ctypes.c_void_p, ctypes.c_int64, ctypes.c_double

@@ -20,8 +20,8 @@ from .library import INTEGER, POINTER, REAL, Kernel, require
 MAX_SAMPLES = 16
 NOTHING, ENOUGH = -1, -2  # faces of samples that meet nothing, and behind which nothing is looked for
 
-_cover = Kernel("triangles_cover", *[POINTER] * 2, *[INTEGER] * 2, *[POINTER] * 2, *[INTEGER] * 2, *[REAL] * 2, INTEGER,
-                POINTER, INTEGER, *[POINTER] * 4, INTEGER)
+_cover = Kernel("triangles_cover", POINTER, INTEGER, POINTER, *[INTEGER] * 2, *[POINTER] * 2, *[INTEGER] * 2,
+                *[REAL] * 2, INTEGER, POINTER, INTEGER, *[POINTER] * 4, INTEGER)
 _points = Kernel("triangles_points", *[POINTER] * 6, *[INTEGER] * 2, *[POINTER] * 2, *[INTEGER] * 3, POINTER, INTEGER,
                  POINTER, REAL, *[POINTER] * 3, INTEGER, *[POINTER] * 10, INTEGER)
 _resolve = Kernel("triangles_resolve", *[POINTER] * 3, *[INTEGER] * 2, *[POINTER] * 2, *[INTEGER] * 3, POINTER, INTEGER,
@@ -90,8 +90,8 @@ def cover(samples: Samples, vertices: np.ndarray, faces: np.ndarray, first: int,
     if before is not None:
         require("before.face", before.face, samples.face.shape, np.int32)
         require("before.depth", before.depth, samples.face.shape)
-    _cover(vertices, faces, len(faces), first, _flat("pose", pose, (4, 4)), _flat("intrinsics", intrinsics, (3, 3)),
-           width, height, near, far, bool(orthographic), samples.offset, count,
+    _cover(vertices, len(vertices), faces, len(faces), first, _flat("pose", pose, (4, 4)),
+           _flat("intrinsics", intrinsics, (3, 3)), width, height, near, far, bool(orthographic), samples.offset, count,
            None if before is None else before.face, None if before is None else before.depth, samples.face,
            samples.depth, threads)
 

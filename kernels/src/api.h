@@ -17,7 +17,7 @@
 #include <exception>
 #include <new>
 
-#define NEAR_ABI_VERSION 30
+#define NEAR_ABI_VERSION 31
 
 #if defined(_WIN32)
 #define NEAR_EXPORT extern "C" __declspec(dllexport)

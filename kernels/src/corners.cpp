@@ -1,5 +1,6 @@
 // Points of a picture between others, from which what they show can be interpolated. Specification:
 // kernels/twins/corners.py.
+#include <algorithm>
 #include <vector>
 
 #include "api.h"
@@ -16,7 +17,8 @@ constexpr float MOST_TURN = 0.08f;    // radians by which they may at most
 constexpr float SAME_PLANE = 0.95f;   // cosine between the triangles of a point and of its corners
 constexpr float RANGE = 0.02f;        // of roughness
 constexpr float OFF = 0.5f;           // pixels off a point's plane up to which corners lie on its surface
-constexpr float FAR = 4.0f;           // times a tile's edge that they may be away
+constexpr int64_t APART = 2;          // pixels between the corners of a tile
+constexpr float FAR = 8.0f;           // pixels that they may be away
 constexpr int64_t GRAIN = 4096;       // points that are worked on together
 
 inline float dot(const float *a, const float *b) { return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]; }
@@ -30,9 +32,9 @@ inline float apart(const float *a, const float *b, float *way) {
 struct Place {
     int64_t across, down, x, y;
 
-    Place(int64_t pixel, int64_t width, int64_t left, int64_t top, int64_t tile) {
+    Place(int64_t pixel, int64_t width, int64_t left, int64_t top) {
         const int64_t column = pixel % width - left, line = pixel / width - top;
-        across = ((column % tile) + tile) % tile, down = ((line % tile) + tile) % tile;
+        across = ((column % APART) + APART) % APART, down = ((line % APART) + APART) % APART;
         x = pixel % width - across, y = pixel / width - down;
     }
 };
@@ -41,19 +43,18 @@ struct Place {
 
 // pixel (count,), ascending; position, plane, normal (count, 3): plane is geometric, normal of shading; roughness, size
 // (count,): a pixel's edge there; even (count,): which may stand for others and be stood for. Tiles begin at pixel
-// (left, top). corner (count, 4), upper left, upper right, lower left, lower right: where it is -1 it becomes the points at
-// a tile's corners that show the surface of the one between them; if one is missing, or a point lies at a corner, it stays.
+// (left, top). corner (count, 4), upper left, upper right, lower left, lower right: the points at a tile's corners that
+// show the surface of the one between them; -1 where one is missing, or a point lies at a corner.
 NEAR_KERNEL(corners_find)(const int32_t *pixel, const float *position, const float *plane, const float *normal,
                           const float *roughness, const float *size, const uint8_t *even, int64_t count, int64_t width,
-                          int64_t height, int64_t left, int64_t top, int64_t tile, int32_t *corner, int64_t threads) {
+                          int64_t height, int64_t left, int64_t top, int32_t *corner, int64_t threads) {
     return guard([&] {
         std::vector<int32_t> first(size_t(width * height) + 1, 0);
         for (int64_t i = 0; i < count; ++i) ++first[size_t(pixel[i]) + 1];
         for (size_t p = 0; p < size_t(width * height); ++p) first[p + 1] += first[p];
         const auto stands = [&](int64_t i, int64_t j) {
-            const float alpha = roughness[i] * roughness[i], most = TURN * alpha < MOST_TURN ? TURN * alpha : MOST_TURN;
+            const float most = std::fmin(TURN * (roughness[i] * roughness[i]), MOST_TURN), reach = FAR * size[i];
             float way[3], turn[3];
-            const float reach = FAR * float(tile) * size[i];
             if (!even[j] || !(apart(position + 3 * i, position + 3 * j, way) < reach * reach)) return false;
             if (!(std::fabs(dot(way, plane + 3 * i)) < OFF * size[i])) return false;
             if (!(dot(plane + 3 * i, plane + 3 * j) > SAME_PLANE)) return false;
@@ -63,9 +64,10 @@ NEAR_KERNEL(corners_find)(const int32_t *pixel, const float *position, const flo
         parallel_ranges(threads, count, GRAIN, [&](int64_t begin, int64_t end) {
             for (int64_t i = begin; i < end; ++i) {
                 int32_t *out = corner + 4 * i;
-                const Place at(pixel[i], width, left, top, tile);
-                if (out[0] >= 0 || !even[i] || !(at.across | at.down)) continue;
-                const int64_t wide = at.across ? tile : 0, tall = at.down ? tile : 0;
+                std::fill(out, out + 4, -1);
+                const Place at(pixel[i], width, left, top);
+                if (!even[i] || !(at.across | at.down)) continue;
+                const int64_t wide = at.across ? APART : 0, tall = at.down ? APART : 0;
                 if (at.x < 0 || at.y < 0 || at.x + wide >= width || at.y + tall >= height) continue;
                 int32_t found[4];
                 bool all = true;
@@ -76,7 +78,7 @@ NEAR_KERNEL(corners_find)(const int32_t *pixel, const float *position, const flo
                     all = j < first[size_t(p) + 1];
                     found[k] = j;
                 }
-                for (int k = 0; k < 4 && all; ++k) out[k] = found[k];
+                if (all) std::copy(found, found + 4, out);
             }
         });
     });
@@ -112,8 +114,8 @@ NEAR_KERNEL(corners_settle)(int32_t *corner, const int32_t *place, const float *
 }
 
 // Interpolates values (rows, channels) of points `begin` up to `end` between their corners, where they have such: out
-// (end - begin, channels), which are their own elsewhere. pixel, corner (points,): as corners_find takes and makes them;
-// place: as corners_settle takes it.
+// (end - begin, channels), which are their own elsewhere. pixel, corner (points,): as corners_find takes and makes
+// them; place: as corners_settle takes it.
 NEAR_KERNEL(corners_blend)(const int32_t *pixel, const int32_t *corner, const int32_t *place, const float *values,
                            int64_t begin, int64_t end, int64_t channels, int64_t width, float *out, int64_t threads) {
     return guard([&] {

@@ -196,7 +196,8 @@ NEAR_KERNEL(triangles_points)(const float* vertices, const float* normal, const 
                     rest &= ~chosen;
                     Known& it = known[of % KNOWN];
                     if (it.row != of) {
-                        it.row = of, it.sound = make_triangle(view, vertices, faces + 3 * of, 1.0f, it.triangle);
+                        const auto see = [&](int i) { return Corner(view, vertices + 3 * int64_t(faces[3 * of + i])); };
+                        it.row = of, it.sound = make_triangle(view, see(0), see(1), see(2), 1.0f, it.triangle);
                         it.face = Face(mesh, of);
                     }
                     if (!it.sound) continue;

@@ -10,6 +10,7 @@ namespace near_kernels {
 namespace {
 
 constexpr int32_t TALL = 4;  // bands from which a triangle that touches them is kept apart
+constexpr int64_t GRAIN = 4096;  // vertices, triangles that are worked on together
 constexpr int32_t BROAD = 6;  // pixels from which a triangle's rows are cut to where it is
 
 // Pixels of a row, x0 up to x1, in which samples up to `reach` from their centres can lie in a triangle.
@@ -33,14 +34,11 @@ public:
         const auto place = [&](const Triangle& t) {
             return (t.y1 - 1) / BAND - t.y0 / BAND < TALL ? t.y0 / BAND : tall;
         };
-        size_t seen = 0;
-        for (const Triangle& t : triangles)
-            if (t.y0 < t.y1) ++first[size_t(place(t)) + 1], ++seen;
+        for (const Triangle& t : triangles) ++first[size_t(place(t)) + 1];
         for (size_t b = 1; b < first.size(); ++b) first[b] += first[b - 1];
-        row.resize(seen);
+        row.resize(triangles.size());
         std::vector<uint32_t> next(first.begin(), first.end() - 1);
-        for (size_t i = 0; i < triangles.size(); ++i)
-            if (triangles[i].y0 < triangles[i].y1) row[next[size_t(place(triangles[i]))]++] = uint32_t(i);
+        for (size_t i = 0; i < triangles.size(); ++i) row[next[size_t(place(triangles[i]))]++] = uint32_t(i);
     }
 
     // Calls body(row) for all that may touch a band.
@@ -56,6 +54,30 @@ private:
     std::vector<uint32_t> first, row;
 };
 
+// The triangles that may touch a sample, in their order: vertices (V, 3), faces (F, 3) of these.
+std::vector<Triangle> find(const View& view, const float* vertices, int64_t V, const int32_t* faces, int64_t F,
+                           int64_t first_face, float reach, int64_t threads) {
+    std::vector<Corner> corners(static_cast<size_t>(V));
+    parallel_ranges(threads, V, GRAIN, [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) corners[size_t(i)] = Corner(view, vertices + 3 * i);
+    });
+    std::vector<std::vector<Triangle>> made(static_cast<size_t>((F + GRAIN - 1) / GRAIN));
+    parallel_chunks(threads, int64_t(made.size()), [&](int64_t chunk) {
+        Triangle t;
+        for (int64_t f = chunk * GRAIN; f < F && f < (chunk + 1) * GRAIN; ++f) {
+            const auto see = [&](int i) -> const Corner& { return corners[size_t(faces[3 * f + i])]; };
+            t.face = int32_t(first_face + f);
+            if (make_triangle(view, see(0), see(1), see(2), reach, t)) made[size_t(chunk)].push_back(t);
+        }
+    });
+    size_t count = 0;
+    for (const auto& some : made) count += some.size();
+    std::vector<Triangle> triangles;
+    triangles.reserve(count);
+    for (const auto& some : made) triangles.insert(triangles.end(), some.begin(), some.end());
+    return triangles;
+}
+
 }  // namespace
 }  // namespace near_kernels
 
@@ -64,24 +86,17 @@ using namespace near_kernels;
 // vertices (V, 3), faces (F, 3) of vertices; offset (samples, 2) from a pixel's centre. face, depth (height, width,
 // samples): what is there so far, -1 and infinity where nothing is; face becomes first_face + the row. before_face,
 // before_depth: null, or what the new samples have to lie behind (before_face -2: nothing more is wanted there).
-NEAR_KERNEL(triangles_cover)(const float* vertices, const int32_t* faces, int64_t count, int64_t first_face,
-                        const float* pose, const float* intrinsics, int64_t width, int64_t height, double near,
-                        double far, int64_t orthographic, const float* offset, int64_t samples,
-                        const int32_t* before_face, const float* before_depth, int32_t* face, float* depth,
-                        int64_t threads) {
+NEAR_KERNEL(triangles_cover)(const float* vertices, int64_t vertex_count, const int32_t* faces, int64_t count,
+                             int64_t first_face, const float* pose, const float* intrinsics, int64_t width,
+                             int64_t height, double near, double far, int64_t orthographic, const float* offset,
+                             int64_t samples, const int32_t* before_face, const float* before_depth, int32_t* face,
+                             float* depth, int64_t threads) {
     return guard([&] {
         const View view{pose, intrinsics, width, height, near, far, orthographic != 0};
         const Offsets offsets(offset, samples);
         float reach = 0;
         for (int64_t s = 0; s < 2 * samples; ++s) reach = std::fmax(reach, std::fabs(offset[s]));
-        std::vector<Triangle> triangles(static_cast<size_t>(count));
-        parallel_ranges(threads, count, 4096, [&](int64_t begin, int64_t end) {
-            for (int64_t f = begin; f < end; ++f) {
-                Triangle& t = triangles[size_t(f)];
-                t.face = int32_t(first_face + f);
-                if (!make_triangle(view, vertices, faces + 3 * f, reach, t)) t.y0 = t.y1 = 0;
-            }
-        });
+        const auto triangles = find(view, vertices, vertex_count, faces, count, first_face, reach, threads);
         const int64_t bands = (height + BAND - 1) / BAND;
         const Bands kept(triangles, bands);
         const auto draw = [&](const Triangle& t, int32_t top, int32_t bottom) {

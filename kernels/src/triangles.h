@@ -35,38 +35,48 @@ struct View {
     bool orthographic;
 };
 
-inline bool make_triangle(const View& v, const float* vertices, const int32_t* corner, float reach, Triangle& t) {
-    Double3 p[3];
-    double least = INFINITY, low[2] = {INFINITY, INFINITY}, high[2] = {-INFINITY, -INFINITY};
-    for (int i = 0; i < 3; ++i) {
-        const float* x = vertices + 3 * int64_t(corner[i]);
+// A vertex as a camera sees it: in homogeneous pixel coordinates, its depth, and where it lies, if before the camera.
+struct Corner {
+    Double3 p;
+    double z, at[2];
+
+    Corner() = default;
+    Corner(const View& v, const float* x) {
         double c[3];
         for (int r = 0; r < 3; ++r) {
             const float* row = v.pose + 4 * r;
             c[r] = double(row[0]) * x[0] + double(row[1]) * x[1] + double(row[2]) * x[2] + double(row[3]);
         }
         const double w = v.orthographic ? 1.0 : c[2];
-        p[i] = {v.k[0] * c[0] + v.k[2] * w, v.k[4] * c[1] + v.k[5] * w, w};
-        t.z[i] = c[2];
-        least = std::fmin(least, c[2]);
-        if (w > 0) {
-            const double at[2] = {p[i].x / w, p[i].y / w};
-            for (int a = 0; a < 2; ++a) low[a] = std::fmin(low[a], at[a]), high[a] = std::fmax(high[a], at[a]);
-        }
+        p = {v.k[0] * c[0] + v.k[2] * w, v.k[4] * c[1] + v.k[5] * w, w};
+        z = c[2], at[0] = p.x / w, at[1] = p.y / w;
     }
-    for (int i = 0; i < 3; ++i) t.edge[i] = cross(p[(i + 1) % 3], p[(i + 2) % 3]);
-    const double determinant = dot(p[0], t.edge[0]);
-    if (!(std::fabs(determinant) > 0) || !std::isfinite(determinant)) return false;
-    if (determinant < 0)
-        for (auto& e : t.edge) e = {-e.x, -e.y, -e.z};
-    if (!v.orthographic && !(least > 1e-9)) {
-        if (!(std::fmax(t.z[0], std::fmax(t.z[1], t.z[2])) >= v.near)) return false;
+};
+
+// Whether a triangle may touch a sample up to `reach` pixels from a pixel's centre.
+inline bool make_triangle(const View& v, const Corner& a, const Corner& b, const Corner& c, float reach, Triangle& t) {
+    const Corner* corner[3] = {&a, &b, &c};
+    double low[2] = {INFINITY, INFINITY}, high[2] = {-INFINITY, -INFINITY};
+    for (const Corner* each : corner)
+        for (int k = 0; k < 2 && each->p.z > 0; ++k)
+            low[k] = std::fmin(low[k], each->at[k]), high[k] = std::fmax(high[k], each->at[k]);
+    if (!v.orthographic && !(std::fmin(a.z, std::fmin(b.z, c.z)) > 1e-9)) {
+        if (!(std::fmax(a.z, std::fmax(b.z, c.z)) >= v.near)) return false;
         low[0] = low[1] = -1e9, high[0] = high[1] = 1e9;
     }
     const auto whole = [](double x, int64_t most) { return int32_t(std::fmin(std::fmax(x, 0.0), double(most))); };
     t.x0 = whole(std::floor(low[0] - reach), v.width), t.x1 = whole(std::ceil(high[0] + reach), v.width);
     t.y0 = whole(std::floor(low[1] - reach), v.height), t.y1 = whole(std::ceil(high[1] + reach), v.height);
-    return t.x0 < t.x1 && t.y0 < t.y1;
+    if (t.x0 >= t.x1 || t.y0 >= t.y1) return false;
+    for (int i = 0; i < 3; ++i) {
+        t.z[i] = corner[i]->z;
+        t.edge[i] = cross(corner[(i + 1) % 3]->p, corner[(i + 2) % 3]->p);
+    }
+    const double determinant = dot(a.p, t.edge[0]);
+    if (!(std::fabs(determinant) > 0) || !std::isfinite(determinant)) return false;
+    if (determinant < 0)
+        for (auto& e : t.edge) e = {-e.x, -e.y, -e.z};
+    return true;
 }
 
 typedef double DoubleLanes __attribute__((vector_size(8 * OCTET)));

@@ -2,34 +2,32 @@
 
 import numpy as np
 
-TURN, MOST_TURN, SAME_PLANE, RANGE, OFF, FAR = 0.2, 0.08, 0.95, 0.02, 0.5, 4.0
+APART, TURN, MOST_TURN, SAME_PLANE, RANGE, OFF, FAR = 2, 0.2, 0.08, 0.95, 0.02, 0.5, 8.0
 
 
-def find(pixel, position, plane, normal, roughness, size, even, width, height, start, tiles):
+def find(pixel, position, plane, normal, roughness, size, even, width, height, start):
     """corner (K, 4), -1 where a point stands for itself."""
     corner = np.full((len(pixel), 4), -1)
 
-    def stands(i, j, tile):
+    def stands(i, j):
         way, turn = position[j] - position[i], np.linalg.norm(normal[j] - normal[i])
-        close = np.linalg.norm(way) < FAR * tile * size[i] and abs(way @ plane[i]) < OFF * size[i]
+        close = np.linalg.norm(way) < FAR * size[i] and abs(way @ plane[i]) < OFF * size[i]
         alike = turn < min(TURN * roughness[i] ** 2, MOST_TURN) and abs(roughness[i] - roughness[j]) < RANGE
         return close and alike and plane[i] @ plane[j] > SAME_PLANE
 
-    for tile in tiles:
-        free = (even >= tile) & (corner[:, 0] < 0)
-        for i in np.flatnonzero(free):
-            x, y = pixel[i] % width, pixel[i] // width
-            across, down = (x - start[0]) % tile, (y - start[1]) % tile
-            wide, tall = tile * (across > 0), tile * (down > 0)
-            x, y = x - across, y - down
-            if not (across or down) or min(x, y) < 0 or x + wide >= width or y + tall >= height:
-                continue
-            found = []
-            for right, below in ((0, 0), (wide, 0), (0, tall), (wide, tall)):
-                there = np.flatnonzero((pixel == (y + below) * width + x + right) & free)
-                found += [j for j in there if stands(i, j, tile)][:1]
-            if len(found) == 4:
-                corner[i] = found
+    for i in np.flatnonzero(even):
+        x, y = pixel[i] % width, pixel[i] // width
+        across, down = (x - start[0]) % APART, (y - start[1]) % APART
+        wide, tall = APART * (across > 0), APART * (down > 0)
+        x, y = x - across, y - down
+        if not (across or down) or min(x, y) < 0 or x + wide >= width or y + tall >= height:
+            continue
+        found = []
+        for right, below in ((0, 0), (wide, 0), (0, tall), (wide, tall)):
+            there = np.flatnonzero((pixel == (y + below) * width + x + right) & even)
+            found += [j for j in there if stands(i, j)][:1]
+        if len(found) == 4:
+            corner[i] = found
     return corner
 
 

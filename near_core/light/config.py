@@ -57,7 +57,6 @@ class TransportConfig:
     fine_pixel: float = 0.5  # cells: under smaller pixels these are halved, as more points around mirror the same
     finest_pixel: float = 0.25  # cells: under smaller ones dull points trace for those beside them
     even_roughness: float = 0.15  # from which light on points may be interpolated between those around
-    even_doublings: int = 1  # of the rays of those around, at most
     even_edge: float = 0.06  # by which what arrives of a spot, times its cosine, may differ between these
     dull_metallic: float = 0.5  # below which a point is dull: metals' rays go on, and are noise
     alike_normal: float = 0.01  # radians by which neighbouring points' wide lobes may turn and mirror the same

@@ -98,9 +98,8 @@ class MetPoints:
     many times their rays are halved. alike: (K,) bool, which mirror what the point does that speaks for them, and
     follows: which of these send no rays to the asset. lead: (K,) int, that point, where several lie side by side on one
     surface, else itself; None where each speaks for itself.
-    pattern: (K,) int, which of spots.PATTERNS each one's rays have, None: the first. edge: (K,) uint8, pixels along the
-    tile at whose corner each one stands for others, 0 for none; None where none does. narrow: those whose highlights
-    are finer than pixels."""
+    pattern: (K,) int, which of spots.PATTERNS each one's rays have, None: the first. stands: (K,) bool, which others
+    lie between, None: none. narrow: those whose highlights are finer than pixels."""
 
     points: Surfels
     view: np.ndarray
@@ -113,7 +112,7 @@ class MetPoints:
     follows: np.ndarray
     lead: np.ndarray | None = None
     pattern: np.ndarray | None = None
-    edge: np.ndarray | None = None
+    stands: np.ndarray | None = None
     narrow: NarrowPoints | None = None
 
     @cached_property
@@ -130,9 +129,9 @@ class MetPoints:
 
 def meet(lit: LitSurface, around: Told, points: Surfels, view: np.ndarray, size: np.ndarray,
          find_feet: Callable[[], Feet], cut: bool = False, lead: np.ndarray | None = None,
-         pattern: np.ndarray | None = None, turned: np.ndarray | None = None, edge: np.ndarray | None = None,
+         pattern: np.ndarray | None = None, turned: np.ndarray | None = None, stands: np.ndarray | None = None,
          known: tuple[np.ndarray, np.ndarray] | None = None) -> MetPoints:
-    """What the surfels around tell points. points, view, size, find_feet, lead, pattern, edge: as MetPoints. cut:
+    """What the surfels around tell points. points, view, size, find_feet, lead, pattern, stands: as MetPoints. cut:
     whether the camera's clip start may cut the asset open: its inner side, which no surfel faces, is dark. turned: as
     highlights.split takes it, None where normals do not turn. known: of each of the P spots of LitSurface.spots,
     whether what arrives of it jumps between points around, (K, P) bool, and what lies between these, which holds where
@@ -148,7 +147,7 @@ def meet(lit: LitSurface, around: Told, points: Surfels, view: np.ndarray, size:
     dull = (size < config.finest_pixel * CELL) & (points.metallic < config.dull_metallic)
     lamps = ToldColumn.SPOTS + (0 if lit.illumination.lit is None else lit.illumination.lit.shape[1])
     met = MetPoints(points, view, told, told[:, ToldColumn.SPOTS:lamps], size, find_feet,
-                    _spare_rays(points, view, config), alike, alike & dull, lead, pattern, edge,
+                    _spare_rays(points, view, config), alike, alike & dull, lead, pattern, stands,
                     None if turned is None else highlights.split(points, turned, config))
     return replace(met, arrives=_sharpen(lit, met, known), find_feet=lambda: met.feet)
 
@@ -216,14 +215,11 @@ def mirror_asset(lit: LitSurface, met: MetPoints, key: np.ndarray) -> np.ndarray
 
     key: (K,) int32 below the number of surfels, what rotates a point's rays: noise that is to be averaged needs others
     for its neighbours. Traced for all: what the few rays of surfels miss can hide the brightest of the light. Where
-    pixels are tiny, points speak for dull ones beside them with twice the rays; those that others lie between have as
-    many times more as these are pixels apart.
+    pixels are tiny, points speak for dull ones beside them with twice the rays; so have those that others lie between.
     """
-    fewer, follows = _halve(met, lit.transport.config), met.follows
-    fewer += np.uint8(lit.transport.config.even_doublings)  # of more rays than most have
-    if met.edge is not None:
-        for doubling in range(lit.transport.config.even_doublings):
-            fewer -= met.edge >> doubling > 1
+    fewer, follows = _halve(met, lit.transport.config) + np.uint8(1), met.follows  # of twice traced_rays
+    if met.stands is not None:
+        fewer -= met.stands
     if not follows.any():
         return _trace_asset(lit, met.points, met.view, key, fewer)
     leads = np.zeros(len(follows), bool)
@@ -244,7 +240,7 @@ def _trace_asset(lit: LitSurface, points: Surfels, view: np.ndarray, key: np.nda
         lit.transport.spread(lit.illumination.radiosity), layer.far,
         light.asset_to_map(lit.rotation).astype(np.float32), around=layer.around,
         mirrors=lit.transport.find_mirrors(light, lit.matrix, lit.illumination.bounces),
-        rays=config.traced_rays << config.even_doublings, fewer=fewer, points=(points.position, points.normal),
+        rays=2 * config.traced_rays, fewer=fewer, points=(points.position, points.normal),
         other=other, hidden_only=True, threads=1)
     made = np.empty((len(points), 7 if other is None else 13), np.float32)
     np.subtract(traced.reshape(-1, 6), opened.reshape(-1, 6) * (1 - blocked)[:, None], out=made[:, :6])
@@ -268,7 +264,7 @@ def _sharpen(lit: LitSurface, met: MetPoints, known: tuple[np.ndarray, np.ndarra
     unsure = _find_unsure(lit, met, sharp, told, None if known is None else known[0])
     if known is not None:
         made[:, sharp.number] = np.where(known[0], told, known[1])
-    stands = np.zeros((len(made), 1), bool) if met.edge is None else met.edge[:, None] > 0
+    stands = np.zeros((len(made), 1), bool) if met.stands is None else met.stands[:, None]
     for (far, strong), beside in zip(np.ndindex(2, 2), (*sharp.beside, *sharp.wide)):
         row, spot = find_pairs(unsure & (sharp.strong == strong) & (stands == far))
         if not len(row):

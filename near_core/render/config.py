@@ -67,8 +67,7 @@ class SplattingConfig:
     least_obliqueness: float = 0.1  # cosine at which that line is longest
     smooth_reach: int = 3  # pixels to either side over which what a skin mirrors of itself is averaged
     skin_pixels: int = 1 << 19  # of a picture, that are drawn at once
-    skin_tiles: tuple[int, ...] = (2,)  # pixels apart that light on skins is worked out, where they are even
-    tile_reach: int = 1  # of the largest to either side over which what corners mirror is averaged, of others less
+    corner_reach: int = 1  # to either side over which what corners of tiles mirror is averaged
     skin_alike: float = 4.0  # pixels that a point may lie from another that speaks for it
     skin_cell: float = 0.3  # pixels: where a cell of level 0 is wider, a skin is drawn instead of surfels
     skin_level: int = 2  # the coarsest level at which a skin takes its place: in a crowd surfels alone are quicker

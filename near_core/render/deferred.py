@@ -122,10 +122,10 @@ def _place(instance: SkinnedInstance, around: Told, channels: int, settings: Set
     gain = np.float32(instance.look.gain)
 
     def meet(surfels: Surfels, to_camera: np.ndarray, key: np.ndarray, size: np.ndarray,
-             find_feet: Callable[[], Feet], lead: np.ndarray, turned: np.ndarray, edge: np.ndarray,
+             find_feet: Callable[[], Feet], lead: np.ndarray, turned: np.ndarray, stands: np.ndarray,
              known: tuple[np.ndarray, np.ndarray] | None) -> tuple[MetPoints, np.ndarray]:
         view = np.ascontiguousarray(to_camera @ rotation)
-        met = points.meet(lit, around, surfels, view, size, find_feet, cut, lead, key, turned, edge, known)
+        met = points.meet(lit, around, surfels, view, size, find_feet, cut, lead, key, turned, stands, known)
         return met, points.mirror_asset(lit, met, key % len(lit.transport.surfels))
 
     def shade(surfels: Surfels, to_camera: np.ndarray, arrived: np.ndarray, depth: np.ndarray) -> np.ndarray:

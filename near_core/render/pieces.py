@@ -41,9 +41,9 @@ class PlacedSkin:
     """A skin in the world. matrix: (4, 4) float64, asset frame -> world. dress: its points in their look. meet: what K
     of its points are told and mirror of the asset, with noise: their surfels, directions to the camera (K, 3) in the
     world, key (K,) and a pixel's edge at each (K,), what finds where they touch the skin, which point
-    speaks for each (K,), by how much a pixel's normals turn (K,), at the corner of how large a tile each stands
-    for others (K,), where edges lie around, these as points.meet takes them -> MetPoints, (K, n). light: the former ->
-    what arrives, once the latter has no noise. shade: what they look like: their surfels, directions to the camera,
+    speaks for each (K,), by how much a pixel's normals turn (K,), which of them others lie between (K,), where
+    edges lie around, these as points.meet takes them -> MetPoints, (K, n). light: the former -> what arrives, once the
+    latter has no noise. shade: what they look like: their surfels, directions to the camera,
     what arrives, depth (K,) -> features (K, C), as passes.pack makes them. between: None where all of its points are
     worked out. known: of K points of an opaque skin, asset frame, and their depth, the features where they
     are known, and whether they are, (K,) bool. share: 0..1 of what is seen of it; its inside is not seen through it."""
@@ -168,7 +168,7 @@ class _Shading:
                                                   piece.strip.config, threads))
         self.turned = np.empty(len(points), np.float32)
         self.corners = self._find_corners()
-        self.edge = np.zeros(len(points), np.uint8) if self.corners is None else self.corners.edge
+        self.stands = np.zeros(len(points), bool) if self.corners is None else self.corners.stands
         self.parts: list[_Part] = []
         self.place, self.count = np.empty(len(points), np.int32), 0
         self.edges: Edges = (np.empty((0, 0), np.float32),) * 2
@@ -185,12 +185,12 @@ class _Shading:
                 even[rows] = between.find_even(surfels.take(rows), piece.size[rows], self.turned[rows])
 
         parallel_map(look, _slice(len(surfels)), self.threads)
-        tiles, camera = piece.strip.config.skin_tiles, piece.strip.camera
-        if not even.any() or not tiles:
+        if not even.any():
             return None
+        camera = piece.strip.camera
         return corners.find(piece.points.pixel, surfels.position, surfels.normal, surfels.shading_normal,
-                            surfels.roughness, piece.size, even * np.uint8(max(tiles)), camera.width, camera.height,
-                            piece.start, tiles, threads=self.threads)
+                            surfels.roughness, piece.size, even, camera.width, camera.height, piece.start,
+                            threads=self.threads)
 
     def choose(self) -> np.ndarray:
         """The rows that are to be worked out: what lies between no others."""
@@ -202,13 +202,13 @@ class _Shading:
         chosen, size, config = piece.points.take(rows), piece.size[rows], piece.strip.config
         left, top = piece.start  # windows of a picture send the same rays
         across, down = chosen.pixel % camera.width - left, chosen.pixel // camera.width - top
-        edge = self.edge[rows]
-        step = np.maximum(edge, 1)  # those that others lie between have other rays than such around them
+        stands = self.stands[rows]  # they have other rays than such around them
+        step = np.where(stands, corners.APART, 1)
         key = (across // step % SIDE + SIDE * (down // step % SIDE)).astype(np.int32)
         met, mirrored = skin.meet(self.surfels.take(rows), skin.look_back(chosen.position, camera), key, size,
                                   partial(skin.prepared.find_feet, chosen),
-                                  _find_leads(across, down, chosen, config.skin_alike * size), self.turned[rows], edge,
-                                  None if around is None else self._look_around(chosen.pixel, around))
+                                  _find_leads(across, down, chosen, config.skin_alike * size), self.turned[rows],
+                                  stands, None if around is None else self._look_around(chosen.pixel, around))
         part = _Part(rows, met, mirrored, None)
         if self.corners is None or around is not None:
             self.light(part)
@@ -260,19 +260,16 @@ class _Shading:
         rank[order] = np.arange(len(own), dtype=np.int32)
         self._average(own, pixel.take(own), camera.width, camera.height, 1, config.smooth_reach,
                       rank[np.concatenate(mirrors)[order]])
-        if self.corners is None:
-            return
-        for tile in config.skin_tiles:  # fewer of them have been averaged than of points side by side
-            self._average_corners(tile, config.tile_reach * tile // max(config.skin_tiles))
+        if self.stands.any():  # fewer of them have been averaged than of points side by side
+            self._average_corners(config.corner_reach)
 
-    def _average_corners(self, tile: int, reach: int) -> None:
+    def _average_corners(self, reach: int) -> None:
         """The same of corners of tiles, over others around."""
-        apart, camera, (left, top) = np.flatnonzero(self.edge == tile), self.piece.strip.camera, self.piece.start
-        pixel, wide, tall = self.piece.points.pixel.take(apart), camera.width // tile + 1, camera.height // tile + 1
-        column, line = ((at - start % tile) // tile for at, start in (
-            (pixel % camera.width, left), (pixel // camera.width, top)))
-        if len(apart):
-            self._average(apart, line * wide + column, wide, tall, tile, reach, None)
+        rows, camera, tile = np.flatnonzero(self.stands), self.piece.strip.camera, corners.APART
+        pixel, wide, tall = self.piece.points.pixel.take(rows), camera.width // tile + 1, camera.height // tile + 1
+        column, line = ((at - start % tile) // tile for at, start in zip(
+            (pixel % camera.width, pixel // camera.width), self.piece.start))
+        self._average(rows, line * wide + column, wide, tall, tile, reach, None)
 
     def _average(self, rows: np.ndarray, pixel: np.ndarray, width: int, height: int, edge: int, reach: int,
                  lead: np.ndarray | None) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from .._kernels import pages, triangles
+from .._kernels import corners, pages, triangles
 from ..progress import Progress, part, silent
 from ..scene import Camera
 from . import reconstruction
@@ -36,7 +36,7 @@ def draw_samples(skins: Sequence[PlacedSkin], camera: Camera, channels: int, off
     (S, D, D), float32."""
     image, alpha = (pages.full((camera.height, camera.width, *more), 0) for more in ((channels,), ()))
     # what lies around a strip counts in it, and what arrives there is interpolated, and averaged with what lies around
-    margin = weight.shape[1] // 2 and weight.shape[1] // 2 + max(config.skin_tiles, default=0) + config.smooth_reach
+    margin = weight.shape[1] // 2 + corners.APART * (1 + config.corner_reach) + config.smooth_reach
     boxes = [_find_box(skin, camera, weight.shape[1] // 2 + 1) for skin in skins]
     boxes = [box for box in boxes if all(side.start < side.stop for side in box)]
     if not boxes:

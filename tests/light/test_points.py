@@ -132,7 +132,7 @@ def test_only_spots_that_jump_between_points_around_are_asked():
     made = meet(known=(jumps, np.full(jumps.shape, 0.375, np.float32)))
     np.testing.assert_array_equal(made[::2], alone[::2])
     assert (made[1::2] == 0.375).all() and np.ptp(alone) == 1
-    fine = meet(edge=np.full(count, 4, np.uint8))
+    fine = meet(stands=np.ones(count, bool))
     assert len(np.unique(fine)) > len(np.unique(alone)) and np.abs(fine - alone).mean() < 0.1
 
 

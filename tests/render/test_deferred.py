@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from near_core.create.create import create_from_mesh
+from near_core.light.config import TransportConfig
 from near_core.render import deferred
 from near_core.render.config import SplattingConfig
 from near_core.render.renderer import Renderer
@@ -109,8 +110,8 @@ def test_a_skin_fades_into_surfels_without_a_pop(asset):
 
 
 def test_light_between_points_is_what_is_worked_out_for_each(asset, renderer):
-    near = cameras.orbit(20, 20, 0.8, 40, 96, 96)
+    near = cameras.orbit(20, 20, 0.8, 40, 160, 160)
     quick, whole = (each.render([Instance(asset, np.eye(4))], near, GREY, Settings(passes=("Combined",)))["Combined"]
-                    for each in (renderer, Renderer(splatting=SplattingConfig(skin_tiles=()))))
+                    for each in (renderer, Renderer(transport=TransportConfig(even_roughness=2))))
     assert (quick != whole).any(-1).mean() > 0.3, "it is interpolated"
     assert np.abs(quick - whole).max() < 0.01

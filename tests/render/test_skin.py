@@ -26,7 +26,7 @@ def encoded(picture: np.ndarray) -> bytes:
     return out.getvalue()
 
 
-def meet(surfels, to_camera, key, size, find_feet, lead, turned, edge, known):
+def meet(surfels, to_camera, key, size, find_feet, lead, turned, stands, known):
     """Points that are told nothing and mirror nothing of the asset."""
     count = len(surfels)
     nothing = np.empty((count, 0), np.float32)
@@ -206,7 +206,7 @@ def test_light_is_worked_out_between_few_points_but_where_something_jumps():
                      np.column_stack([np.ones(len(depth)), depth, arrived[:, [0, 0, 0]]]).astype(np.float32))
     camera = replace(CAMERA, width=256, height=256, intrinsics=np.array([[256.0, 0, 128], [0, 256, 128], [0, 0, 1]]))
     image, alpha = strips.draw([placed], camera, 5)
-    worked_out, whole = (strips.draw([each], camera, 5, config=SplattingConfig(smooth_reach=0, tile_reach=0))
+    worked_out, whole = (strips.draw([each], camera, 5, config=SplattingConfig(smooth_reach=0, corner_reach=0))
                          for each in (placed, replace(placed, between=None)))
     np.testing.assert_allclose(worked_out[0], whole[0], atol=1e-5)
     first, rest = met[0], met[1]
@@ -214,21 +214,37 @@ def test_light_is_worked_out_between_few_points_but_where_something_jumps():
     assert told[0] == len(rest), "and these are told what is around"
 
 
-@pytest.mark.parametrize("apart", [2, 4])
-def test_noise_at_corners_is_averaged_over_those_around(apart):
+def noisy():
+    """A square that mirrors noise, between few points, and a camera near it."""
     def light(surfels, *others):
         made, mirrored = meet(surfels, *others)
-        mirrored[:, 0] = np.random.default_rng(0).normal(size=len(mirrored))
+        mirrored[:, 0] = np.sin(surfels.position @ np.float32([9e3, 5e3, 7e3]))
         return made, mirrored
 
     between = pieces.Between(lambda surfels, size, turned: np.ones(len(surfels), bool),
                              lambda made: (np.zeros((len(made.size), 1), np.float32),) * 2, 0.5)
     placed = replace(place(plain(1, 1, 1, 1), meet=light), between=between, shade=lambda surfels, view, arrived, depth:
                      np.column_stack([np.ones(len(depth)), depth, arrived[:, [0, 0, 0]]]).astype(np.float32))
-    camera = replace(CAMERA, width=256, height=256, intrinsics=np.array([[256.0, 0, 128], [0, 256, 128], [0, 0, 1]]))
-    configs = [SplattingConfig(skin_tiles=(apart,), tile_reach=reach) for reach in (0, 2)]
+    return placed, replace(CAMERA, width=256, height=256, intrinsics=np.array([[256.0, 0, 128], [0, 256, 128],
+                                                                                [0, 0, 1]]))
+
+
+def test_noise_at_corners_is_averaged_over_those_around():
+    placed, camera = noisy()
+    configs = [SplattingConfig(corner_reach=reach) for reach in (0, 2)]
     noise = [strips.draw([placed], camera, 5, config=each)[0][64:192, 64:192, 2].std() for each in configs]
     assert noise[1] < 0.8 * noise[0]
+
+
+def test_strips_show_what_lies_around_them_as_one_does():
+    """Also where a pixel has one sample, as in moments of motion blur."""
+    placed, camera = noisy()
+    single = np.zeros((1, 2), np.float32), np.ones((1, 1, 1), np.float32)
+    for draw in (strips.draw, lambda *made, **options: strips.draw_samples(*made, *single, **options)):
+        whole, parts = (draw([placed], camera, 5, config=SplattingConfig(skin_pixels=most))[0]
+                        for most in (1 << 19, 256 * 21))
+        assert whole[64:192, 64:192, 2].std() > 0.002
+        np.testing.assert_allclose(parts, whole, atol=1e-5)
 
 
 def test_a_wider_filter_softens_edges():
