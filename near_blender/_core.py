@@ -16,7 +16,7 @@ if TYPE_CHECKING or __package__ == "near_blender":
     from near_core.create import hints, shot
     from near_core.image import cryptomatte, filters
     from near_core.published import checkpoints, interpreter
-    from near_core.render import composite, light_passes, thumbnail
+    from near_core.render import composite, light_passes, screens, thumbnail
     from near_core.scene import camera, environment
     from near_core.worker import answers, protocol, worker
 else:
@@ -25,11 +25,11 @@ else:
     from ..near_core.create import hints, shot
     from ..near_core.image import cryptomatte, filters
     from ..near_core.published import checkpoints, interpreter
-    from ..near_core.render import composite, light_passes, thumbnail
+    from ..near_core.render import composite, light_passes, screens, thumbnail
     from ..near_core.scene import camera, environment
     from ..near_core.worker import answers, protocol, worker
 
 __all__ = ["ADDON", "DRAWING", "PATH", "answers", "asset", "cache", "camera", "checkpoints", "composite",
            "cryptomatte", "deformation", "directions", "environment", "errors", "files", "filters", "hints", "image",
-           "interpreter", "light_passes", "mesh", "progress", "protocol", "proxy_mesh", "scene", "shot",
+           "interpreter", "light_passes", "mesh", "progress", "protocol", "proxy_mesh", "scene", "screens", "shot",
            "textured_mesh", "thumbnail", "worker"]

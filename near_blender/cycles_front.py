@@ -1,4 +1,5 @@
-"""Assets as holes: copies of their proxies in the second Blender, a little larger, that only the camera sees."""
+"""Assets as holes: copies of their proxies in the second Blender, a little larger, that only the camera sees; and
+squares where nobody need look past them."""
 
 from __future__ import annotations
 
@@ -23,6 +24,7 @@ class Holes:
         self._scene, self._find_mesh = scene, find_mesh
         self._meshes: dict[tuple[str, float, float], Any] = {}
         self._objects: list[Any] = []
+        self._screens: Any = None  # their mesh
 
     def cut(self, instances: Iterable[dict[str, Any]], pixel: np.ndarray, pixels: float, time: float,
             shutter: float) -> None:
@@ -41,14 +43,27 @@ class Holes:
             if proxy is None or proxy.type != "MESH" or not np.isfinite(matrix).all() or scale < 1e-9:
                 continue
             size = max(float(pixel @ matrix[:, 3]), 1e-9) * pixels / scale
-            ob = bpy.data.objects.new("NeAR hole", self._inflate(proxy, size))
-            ob.matrix_world, ob.is_holdout = Matrix(matrix.tolist()), True
-            for name in _UNSEEN:
-                setattr(ob, name, False)
-            self._scene.collection.objects.link(ob)
+            ob = self._add(self._inflate(proxy, size))
+            ob.matrix_world = Matrix(matrix.tolist())
             if np.ptp(places, 0).max() > 0:
                 cycles_motion.animate(ob, places, time, shutter)
-            self._objects.append(ob)
+
+    def screen(self, squares: np.ndarray) -> None:
+        """Adds one hole of squares (N, 4, 3) in the world."""
+        if len(squares):
+            mesh = bpy.data.meshes.new("NeAR screens")
+            mesh.from_pydata(squares.reshape(-1, 3), [], np.arange(4 * len(squares)).reshape(-1, 4))
+            self._screens = mesh
+            self._add(mesh)
+
+    def _add(self, mesh: Any) -> Any:
+        ob: Any = bpy.data.objects.new("NeAR hole", mesh)
+        ob.is_holdout = True
+        for name in _UNSEEN:
+            setattr(ob, name, False)
+        self._scene.collection.objects.link(ob)
+        self._objects.append(ob)
+        return ob
 
     def close(self) -> None:
         """Takes the holes away."""
@@ -57,6 +72,9 @@ class Holes:
                 cycles_motion.stop(ob)
                 bpy.data.objects.remove(ob)
         self._objects = []
+        if self._screens is not None:
+            bpy.data.meshes.remove(self._screens)
+            self._screens = None
 
     def _inflate(self, proxy: Any, size: float) -> Any:
         """The proxy's mesh in this frame, each vertex moved along its normal by about `size`; near sizes share one."""

@@ -114,6 +114,7 @@ class CyclesJobs:
                 stage.holes.cut(request["holes"], measure_pixel(request["camera"], request["size"]),
                                 composite.CompositeConfig().hole_edge, stage.time,
                                 request["camera"].get("motion", {}).get("shutter", 0))
+                stage.holes.screen(request["screens"])
                 drawn = stage.draw(request.progress)
             finally:
                 stage.holes.close()

@@ -10,7 +10,7 @@ Messages beside near_core.worker.worker's "cancel" and "quit"; `scene` names the
     put        kind "scene", hash, path, name, painted, devices, payloads    a .blend file with the scene of that name
     open       id, scene                                   so that the next request need not wait for it
     draw       id, scene, _POSE, camera, size, border, proxies, passes, samples, denoise, threads, transparent, holes,
-               holdouts
+               holdouts, screens
     probe      id, scene, _POSE, probes, proxies, size, samples, denoise, threads
     occluders  id, scene, _POSE, proxies, budget
     world      id, path, world, frame, samples, width, seen_width, widest, lighting, painted

@@ -26,6 +26,7 @@ _BOOT = ("import json,runpy,sys; p=json.loads(sys.argv[-1])['path']; "
          "sys.path[:]=list(dict.fromkeys([*p,*sys.path])); "
          "runpy.run_module('near_blender.cycles_main',run_name='__main__',alter_sys=True)")
 
+NO_SCREENS = np.zeros((0, 4, 3), np.float32)
 _KEPT = 3  # pictures: a frame may have two views, and what is in front
 
 JobHandle = worker_process.JobHandle
@@ -63,7 +64,7 @@ class CyclesProcess(worker_process.WorkerProcess):
              border: tuple[int, int, int, int] | None = None, proxies: Iterable[str] = (),
              passes: Sequence[str] = ("Combined", "Depth"), samples: int = 16, denoise: bool = True, threads: int = 0,
              transparent: bool | None = None, holes: Iterable[tuple[str, np.ndarray]] = (),
-             holdouts: bool = True, channel: str | None = None) -> JobHandle:
+             holdouts: bool = True, screens: np.ndarray = NO_SCREENS, channel: str | None = None) -> JobHandle:
         """The ordinary picture: proxies are unseen by the camera, but shadow, bounce and are reflected.
 
         camera: cycles_scene.describe_camera's. size: width, height of the whole frame in pixels. border: left, top,
@@ -72,14 +73,15 @@ class CyclesProcess(worker_process.WorkerProcess):
         the scene has it. holes: name_full of a proxy and its mesh to the world, (4, 4), or (T, 4, 4) while the shutter
         is open, for each instance of an asset that shall be a hole with alpha 0, two pixels larger than the proxy: with
         a transparent film, what is left is what is in front of them. holdouts: whether the artist's own holdouts are
-        holes, too; without, they are plain surfaces.
+        holes, too; without, they are plain surfaces. screens: (N, 4, 3) float32, squares in the world that are holes
+        for the camera as well, as near_core.render.screens finds them.
 
         The result's `passes` are float32 (H, W, channels) with row 0 on top: Combined premultiplied RGBA, Depth metres
         along the view axis and 1e10 where nothing is; each Cryptomatte comes as CryptoObject00 and so on.
         """
         job = self._ask_once("draw", state, channel, camera=camera, size=size, border=border, proxies=list(proxies),
                          passes=list(passes), samples=samples, denoise=denoise, threads=threads,
-                         transparent=transparent, holdouts=holdouts,
+                         transparent=transparent, holdouts=holdouts, screens=screens,
                          holes=[{"name": n, "matrix": np.asarray(m)} for n, m in holes])
         job.warning = job.warning or state.note
         return job

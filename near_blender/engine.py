@@ -6,6 +6,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import bpy
@@ -33,6 +34,7 @@ from . import (
     world,
 )
 from ._core import composite, errors, light_passes, scene
+from .cycles_process import NO_SCREENS
 from .translations import say
 
 _CHECK_EVERY = 0.05  # seconds between looks at Esc and the worker
@@ -132,9 +134,8 @@ class NearRenderEngine(bpy.types.RenderEngine):
               ) -> dict[str, np.ndarray]:
         """The passes of one view."""
         frame: Any = depsgraph.scene_eval
-        layer = depsgraph.view_layer_eval
-        wanted = light_passes.complete(passes.list_wanted(layer, self._steps is not None))
-        ranks = passes.count_ranks(layer)
+        wanted = light_passes.complete(passes.list_wanted(depsgraph.view_layer_eval, self._steps is not None))
+        ranks = passes.count_ranks(depsgraph.view_layer_eval)
         seen, camera = not frame.render.film_transparent, sync.find_camera(self, depsgraph, view)
         occluders = None if around is None else around.occluders
         around = None if frame.near.ordinary == "LIGHT" else around
@@ -147,36 +148,49 @@ class NearRenderEngine(bpy.types.RenderEngine):
         if around is not None:
             window = self._describe_view(depsgraph, view, motion)
             around.moving = None if motion is None else motion.standing
-            jobs.append(around.ask_picture(window, wanted, not seen))
-        answers = self._wait_for(jobs, 0.0 if around is None else 0.3, 1.0 if around is None else 0.8)
+            ask, screens = partial(around.ask_picture, window, wanted, not seen), NO_SCREENS
+            jobs += [] if (waits := not blur and around.waits(camera)) else [ask(screens)]
+        answers = self._wait_for(jobs, *((0.0, 1.0) if around is None else (0.3, 0.3 + 0.25 * len(jobs))))
         made, self._stamp.model = answers[0]["passes"], answers[0]["model"]
-        held = holdouts.measure(made, assets)
-        self._complete(made, camera, frame, view, wanted, held)
+        held = self._complete(made, assets, camera, frame, view, wanted)
         if around is None:
             holdouts.cut_out(made, held)
         passes.identify(made, assets, needed, ranks)
         if around is None:
             return made
+        if waits:
+            screens = around.find_screens(made, camera, held)
+            answers += self._wait_for([ask(screens)], 0.55, 0.8)
         if answers[1]["stale"]:
             around.renew(depsgraph)
-            answers[1:] = self._wait_for([around.ask_picture(window, wanted, not seen)], 0.3, 0.8)
-        behind, front, cut = surroundings.convert(answers[1]["passes"], wanted, ranks), None, np.zeros(1, np.float32)
-        jobs = around.ask_front(depsgraph, window, camera, wanted, made, behind) if assets.instances else []
-        if jobs:
-            drawn = [answer["passes"] for answer in self._wait_for(jobs, 0.8, 1.0)]
-            front, cut = around.take_front(drawn, behind, wanted, ranks)
+            answers[1:] = self._wait_for([ask(screens)], 0.3, 0.8)
+        behind = surroundings.convert(answers[1]["passes"], wanted, ranks)
+        front, cut = self._draw_front(depsgraph, around, window, camera, wanted, made, behind, ranks)
         pixel = camera.measure_pixel(made["Depth"][..., 0])
         return composite.compose(made, behind, front, held, cut, pixel, answers[0]["blurred"])
 
-    def _complete(self, made: dict[str, np.ndarray], camera: scene.Camera, frame: Any, view: str,
-                  wanted: tuple[str, ...], held: np.ndarray) -> None:
-        """Exposes what the worker drew of the assets, and adds what it does not know."""
+    def _draw_front(self, depsgraph: bpy.types.Depsgraph, around: surroundings.OrdinaryThings, window: dict[str, Any],
+                    camera: scene.Camera, wanted: tuple[str, ...], made: dict[str, np.ndarray],
+                    behind: dict[str, np.ndarray], ranks: int) -> tuple[dict[str, np.ndarray] | None, np.ndarray]:
+        """What is ordinary and before assets, and what cuts them, as composite.compose takes both."""
+        jobs = around.ask_front(depsgraph, window, camera, wanted, made, behind)
+        if not jobs:
+            return None, np.zeros(1, np.float32)
+        drawn = [answer["passes"] for answer in self._wait_for(jobs, 0.8, 1.0)]
+        return around.take_front(drawn, behind, wanted, ranks)
+
+    def _complete(self, made: dict[str, np.ndarray], assets: sync.VisibleAssets, camera: scene.Camera, frame: Any,
+                  view: str, wanted: tuple[str, ...]) -> np.ndarray:
+        """Exposes what the worker drew of the assets, and adds what it does not know. Returns what holdouts measures of
+        it."""
+        held = holdouts.measure(made, assets)
         passes.expose(made, sync.find_exposure(frame))
         made |= exposure.make_vectors(made, camera, self._steps, view)
         if passes.POSITION in wanted:
             made[passes.POSITION] = position.make_positions(made, camera)
         if passes.MIST in wanted:
             made[composite.CLEAR] = mist.make_clear(made, camera, frame.world, held)
+        return held
 
     def _describe_view(self, depsgraph: bpy.types.Depsgraph, view: str, motion: exposure.Motion | None
                        ) -> dict[str, Any]:

@@ -24,12 +24,14 @@ from . import (
     world,
 )
 from ._core import asset, cache, composite, scene
+from ._core import screens as screening
 from .cycles_jobs import EMPTY, OWN, PASSES
 
 MOST_PROBES = 64  # a frame; instances beyond share the nearest one
 FEW_PROBES = 8  # up to which they are large
 LARGE, SMALL = ((256, 128), 4), ((128, 64), 4)  # texels, and samples for each
 MARGIN = 2  # pixels around assets in which their edges can still be seen
+ASSET_FACES = 10_000  # of an asset's skin in Cycles, about
 LEAST = 0.02  # of a pixel that an asset covers, from which something may be before it
 FOOT = 32  # cells that something is before the edge of an asset at least
 NEAR = 6.0  # sizes of an asset around it in which what moves is seen in its probe
@@ -60,6 +62,10 @@ class OrdinaryThings:
             ob.original.light_linking.receiver_collection)) is not None and ordinary.shines(ob)}
         self._groups = [group.name for group in depsgraph.view_layer_eval.lightgroups]
         self._behind = world.find_group(depsgraph)
+        self._filter_width = sync.find_filter_width(frame)
+        self._shares = getattr(getattr(frame, "cycles", None), "device", "CPU") == "CPU"  # processors with the worker
+        meshes: list[Any] = [ob for ob in depsgraph.objects if ob.type == "MESH" and not sync.is_asset(ob)]
+        self._faces = ASSET_FACES * len(self._proxies) + sum(len(ob.data.polygons) for ob in meshes)
         self._cuts = ordinary.has_holdouts(depsgraph)
         self._unclear = None if self._cuts else ordinary.find_unclear(depsgraph)
 
@@ -111,12 +117,31 @@ class OrdinaryThings:
                 self._assets.give_probe(number, known[int(np.argmin(away))])
         return True
 
-    def ask_picture(self, view: dict[str, Any], wanted: tuple[str, ...], transparent: bool) -> worker_process.JobHandle:
-        """The ordinary picture. view: camera, size and border, as CyclesProcess.draw takes them."""
+    def ask_picture(self, view: dict[str, Any], wanted: tuple[str, ...], transparent: bool, screens: np.ndarray
+                    ) -> worker_process.JobHandle:
+        """The ordinary picture. view: camera, size and border, and screens, as CyclesProcess.draw takes them."""
         names = _list_drawn(wanted)
         return client.get_cycles().draw(
             self.state, **view, proxies=self._proxies, passes=names, samples=self._options.samples,
-            denoise=self._options.denoise, threads=self._threads, transparent=transparent, channel="ordinary")
+            denoise=self._options.denoise, threads=self._threads, transparent=transparent, screens=screens,
+            channel="ordinary")
+
+    def waits(self, camera: scene.Camera) -> bool:
+        """Whether Cycles is to draw once it is known what assets hide, not beside the worker that draws these."""
+        boxes = measure_nearest(np.array(self._assets.bounds).reshape(-1, 8, 3), camera)
+        return self._shares and self._spares(int(np.isfinite(boxes).sum()))
+
+    def find_screens(self, made: dict[str, np.ndarray], camera: scene.Camera, held: np.ndarray) -> np.ndarray:
+        """Where nobody need look at what is ordinary, as ask_picture takes it. made, camera: as ask_front has them.
+        held: (H, W, 1), what holdouts cover."""
+        alpha = made["Combined"][..., 3] * (held[..., 0] == 0)
+        found = screening.find(alpha, made["Depth"][..., 0], camera, self._filter_width)
+        return found if self._spares(len(found) * screening.EDGE ** 2) else found[:0]
+
+    def _spares(self, pixels: int) -> bool:
+        """Whether not to draw so many pixels spares more than it takes to tell Cycles, which then sorts all that it has
+        anew: a face takes about as long as a sample of a pixel."""
+        return pixels * self._options.samples > self._faces
 
     def ask_front(self, depsgraph: bpy.types.Depsgraph, view: dict[str, Any], camera: scene.Camera,
                   wanted: tuple[str, ...], made: dict[str, np.ndarray], behind: dict[str, np.ndarray]
@@ -126,6 +151,8 @@ class OrdinaryThings:
 
         camera: of made, behind: passes of the assets, and of ask_picture as convert returns them.
         """
+        if not self._assets.instances:
+            return []
         nearest: np.ndarray | float = 0.0
         thin: np.ndarray | float = np.inf
         if self._unclear is not None:
