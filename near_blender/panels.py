@@ -163,8 +163,7 @@ def draw_origin(layout: bpy.types.UILayout, context: bpy.types.Context, asset: a
         column.prop(options, "mask")
         column.operator("near.correct_matte", icon="BRUSH_DATA", text="Correct Matte (Drawn On)..." if options.hints
                         else "Correct Matte...")
-    header, body = column.panel("NEAR_origin_options", default_closed=True)
-    header.label(text="Options")
+    body = photo_options.fold_options(column)
     if body is not None:
         photo_options.draw_options(body, options, (
             "matting", *photo_options.SHAPE, "refine") if options.photos else (

@@ -266,6 +266,13 @@ PHOTO_NAMES = (*SeveralOptions.__annotations__, *LensOptions.__annotations__)
 NAMES = (*PhotoOptions.__annotations__, *LensOptions.__annotations__, *ShapeOptions.__annotations__)
 
 
+def fold_options(layout: bpy.types.UILayout) -> bpy.types.UILayout | None:
+    """Where to draw what is seldom said of a photo; None while that is folded away."""
+    header, body = layout.panel("NEAR_photo_options", default_closed=True)
+    header.label(text="Options")
+    return body
+
+
 def draw_options(layout: bpy.types.UILayout, options: Any, names: tuple[str, ...]) -> None:
     """The properties of some names; an angle that is found cannot be given."""
     for name in names:

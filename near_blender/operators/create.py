@@ -125,10 +125,13 @@ class NEAR_OT_create_asset_from_image(photo_options.PhotoOptions, landing.SizeOp
         matte.prop(self, "picks")
         layout.prop_search(self, "mesh_object", bpy.data, "objects", icon="MESH_DATA")
         layout.prop(self, "placement" if self.mesh_object else "size")
-        camera = layout.column(align=True)
+        options = photo_options.fold_options(layout)
+        if options is None:
+            return
+        camera = options.column(align=True)
         camera.enabled = not client.get_worker().backend.model  # the published model does not ask for it
         photo_options.draw_options(camera, self, photo_options.CAMERA)
-        shape = layout.column()
+        shape = options.column()
         shape.enabled = camera.enabled and not self.mesh_object
         photo_options.draw_options(shape, self, photo_options.SHAPE)
 
