@@ -93,7 +93,7 @@ class Solids:
         """Those whose bounds meet corners of the world (K, 3), but for what is called so; MOST_SOLIDS at most."""
         met = np.flatnonzero(self._meets(bounds))
         away = np.maximum(self._low[met] - bounds.mean(0), bounds.mean(0) - self._high[met]).clip(0)
-        with np.errstate(invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore"):
             looks = np.linalg.norm(away, axis=1) / np.linalg.norm(self._high[met] - self._low[met], axis=1)
         around = (Solid(ob.name_full, ob, self._matrices[k], self._bounds[k], bool(self._scattered[number]))
                   for k in met[np.argsort(looks, kind="stable")].tolist() for number in (self._numbers[k],)

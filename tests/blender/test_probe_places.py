@@ -111,3 +111,11 @@ def test_a_meadow_far_from_an_asset_costs_no_solids():
     bpy.context.view_layer.update()
     bounds = CUBE + (20, 0, 0)
     assert probe_places.Solids(bpy.context.evaluated_depsgraph_get(), [bounds]).meet(CUBE, "") == []
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_mesh_without_size_is_in_nobodys_way():
+    point = bpy.data.meshes.new("Point")
+    point.from_pydata([(0, 0, 0.3)], [], [])
+    bpy.context.scene.collection.objects.link(bpy.data.objects.new("Point", point))
+    assert find() == pytest.approx((0, 0, 0))
