@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+import struct
 from pathlib import Path
 from typing import IO, Any
 
@@ -16,6 +18,7 @@ from .guard import check_size, explain_errors
 _CHANNELS = {1: "V", 2: "XY", 3: "RGB", 4: "RGBA"}
 _NAMED_CHANNELS = {"Depth": "Z", "Normal": "XYZ", "Roughness": "X", "Metallic": "X", "Shadow": "X", "Confidence": "X"}
 _ORDER = "RGBAXYZWUV"
+ROWS = 16  # of a picture that are compressed together
 MAX_VALUES = 2**31  # of all passes together
 DENSEST = 2**16  # values that a byte can hold at most: of an even picture, some hundred bytes hold 4 million
 _LARGEST_HALF = float(np.finfo(np.float16).max)
@@ -136,3 +139,25 @@ def write_exr(path: str | Path, passes: dict[str, np.ndarray], half: bool = Fals
     header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
     with writing(path) as part, part.open("r+b") as file:
         OpenEXR.File(header, channels).write(_spell(part, file))
+        if not _is_whole(file, len(picture)):
+            raise RuntimeError("it was cut short")
+
+
+def _is_whole(file: IO[bytes], rows: int) -> bool:
+    """Whether a file that OpenEXR wrote ends where its last rows do. What fails when it closes a file, it does not
+    tell."""
+    try:
+        file.seek(8)
+        while _read_word(file):  # an attribute: its name, its kind, its length
+            _read_word(file)
+            file.seek(struct.unpack("<i", file.read(4))[0], os.SEEK_CUR)
+        file.seek(8 * ((rows - 1) // ROWS), os.SEEK_CUR)  # where each block of rows begins
+        (last,) = struct.unpack("<Q", file.read(8))
+        file.seek(last)
+        return last + 8 + struct.unpack("<ii", file.read(8))[1] == file.seek(0, os.SEEK_END)
+    except struct.error:
+        return False
+
+
+def _read_word(file: IO[bytes]) -> bytes:
+    return b"".join(iter(lambda: file.read(1).strip(b"\0"), b""))

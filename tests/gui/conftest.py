@@ -90,4 +90,4 @@ def check_holds(events: dict) -> None:
     """That no function of ours kept Blender from its window for a tenth of a second."""
     print(events["holds"])
     long = {name: times for name, times in events["holds"].items() if times[0] > 0.1 * slowness()}
-    assert not long, "wall and processor seconds"
+    assert not long, "seconds less those that another program had the processor, and of them of the processor"

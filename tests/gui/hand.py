@@ -50,25 +50,24 @@ def screenshot(path: Path) -> None:
 
 
 class Watch:
-    """From its making on: seconds by the clock, and of them our share, in which Blender's main thread and our workers
-    computed or waited for each other, but not for a processor that another program had."""
+    """Counts, from its making on, seconds by the clock and what Blender's main thread and our processes took of the
+    processor meanwhile, which other programs do not prolong."""
 
     def __init__(self) -> None:
-        self._start, self._waited = time.monotonic(), _list_waits()
+        self._start, self._used = time.monotonic(), _list_used()
 
     def read(self) -> list[float]:
-        """Seconds by the clock, ours."""
-        wall, now = time.monotonic() - self._start, _list_waits()
-        waited = sum(seconds - self._waited.get(thread, 0) for thread, seconds in now.items())
-        return [round(wall, 3), round(max(wall - waited, 0), 3)]
+        """Seconds by the clock, of the processor."""
+        used = sum(seconds - self._used.get(thread, 0) for thread, seconds in _list_used().items())
+        return [round(time.monotonic() - self._start, 3), round(used, 3)]
 
 
-def _list_waits() -> dict[str, float]:
-    """Seconds that each thread has been ready to run and did not: Blender's main one and all of its child processes."""
+def _list_used() -> dict[str, float]:
+    """Seconds of the processor that each thread has had: Blender's main one and all of its child processes."""
     own = Path("/proc/self/task")
     pids = [pid for listed in own.glob("*/children") for pid in listed.read_text().split()]
     found = {}
     for task in [own / str(os.getpid()), *(task for pid in pids for task in Path(f"/proc/{pid}/task").glob("*"))]:
         with contextlib.suppress(OSError):  # it has ended
-            found[task.name] = int((task / "schedstat").read_text().split()[1]) / 1e9
+            found[task.name] = int((task / "schedstat").read_text().split()[0]) / 1e9
     return found

@@ -6,9 +6,11 @@ What a window without a graphics card takes to draw itself, or Blender to begin 
 import contextlib
 import functools
 import inspect
+import os
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import bpy
 
@@ -17,7 +19,8 @@ from near_blender import cycles_scene, viewport
 
 CALLED = ("invoke", "execute", "modal", "cancel", "draw", "draw_header", "poll", "view_update", "view_draw",
           "update_render_passes")
-longest: dict[str, list[float]] = {}  # name -> wall and processor seconds of the longest call
+longest: dict[str, list[float]] = {}  # name -> seconds that the longest call held it, and of them of the processor
+_SCHEDULED = Path(f"/proc/self/task/{os.getpid()}/schedstat")
 _depth = threading.local()
 handlers: list = []  # as they were
 
@@ -85,17 +88,23 @@ def _watched(function, called: str):
         if threading.current_thread() is not threading.main_thread() or getattr(_depth, "inside", False):
             return function(*arguments)
         _depth.inside = True
-        wall, own = time.monotonic(), time.thread_time()
+        start, waited, own = time.monotonic(), _count_waited(), time.thread_time()
         try:
             return function(*arguments)
         finally:
             _depth.inside = False
-            _note(called, time.monotonic() - wall, time.thread_time() - own)
+            own, waited = time.thread_time() - own, _count_waited() - waited
+            _note(called, time.monotonic() - start - waited, own)
 
     names = ", ".join(function.__code__.co_varnames[:function.__code__.co_argcount])  # Blender counts them
     if function.__code__.co_flags & inspect.CO_VARARGS:
         return functools.wraps(function)(call)
     return functools.wraps(function)(eval(f"lambda {names}: call({names})", {"call": call}))
+
+
+def _count_waited() -> float:
+    """Seconds that the main thread was ready to run and another program had the processor: nobody's hold."""
+    return int(_SCHEDULED.read_text().split()[1]) / 1e9
 
 
 def _note(called: str, wall: float, own: float) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from near_core import image
+from near_core.errors import NearError
 from tests.pictures import radiance
 
 
@@ -29,6 +30,28 @@ def test_names_need_not_be_unicode(tmp_path):
         assert np.array_equal(image.read(path), picture)
         assert image.read_layers(path)[""].shape == picture.shape
     assert sorted(os.listdir(tmp_path)) == ["b\udce9.exr", "caf\udce9"] and os.listdir(folder) == ["a.exr"]
+
+
+@pytest.mark.parametrize("size", [(1, 1), (16, 8), (33, 40)])
+def test_whatever_of_a_file_finds_no_room_it_is_said(tmp_path, size):
+    """Its end, too, which OpenEXR writes when it closes the file, and does not say that it could not."""
+    resource = pytest.importorskip("resource")
+    passes = {"Combined": radiance(*size, 3), "Depth": radiance(*size, 1)}
+    image.write_exr(tmp_path / "a.exr", passes)
+    whole = (tmp_path / "a.exr").read_bytes()
+    for kept in (0, 1, len(whole) // 2, len(whole) - 1, len(whole)):
+        (tmp_path / "a.exr").write_bytes(b"before")
+        resource.setrlimit(resource.RLIMIT_FSIZE, (kept, resource.RLIM_INFINITY))
+        try:
+            image.write_exr(tmp_path / "a.exr", passes)
+        except NearError as error:
+            assert kept < len(whole) and "could not be written" in str(error)
+        else:
+            assert kept == len(whole)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        assert (tmp_path / "a.exr").read_bytes() == (whole if kept == len(whole) else b"before")
+        assert os.listdir(tmp_path) == ["a.exr"]
 
 
 def test_multilayer_exr_uses_blenders_names(tmp_path):
