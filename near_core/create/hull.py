@@ -34,7 +34,7 @@ class Silhouette:
         self.camera = camera
         away, reach = (camera.world_to_camera[2, 3], reach) if reach else (find_nearest(camera), REACH)
         band = int(np.ceil(finer * reach * CELL * camera.intrinsics[0, 0] / away))
-        self.distance = _measure_distance(photo.alpha if alone else _open_borders(photo), band, finer)
+        self.distance = measure_outline(photo, band, finer, alone)
 
     def measure_depth(self, points: np.ndarray) -> np.ndarray:
         """How deep points (P, 3) lie inside the cone of the outline, in cells of 128^3. (P,) float32."""
@@ -81,6 +81,12 @@ def carve_hull(silhouettes: Sequence[Silhouette], resolution: int) -> np.ndarray
 def _intersect(silhouettes: Sequence[Silhouette], points: np.ndarray) -> np.ndarray:
     """(P,) float32: how deep points (P, 3) lie inside all silhouettes, in cells of 128^3."""
     return np.minimum.reduce([silhouette.measure_depth(points) for silhouette in silhouettes])
+
+
+def measure_outline(photo: Photo, band: int, finer: int = 1, alone: bool = False) -> np.ndarray:
+    """How far inside a photo's outline places are, (finer S, finer S) float32, pixels of the crop, at most band finer
+    ones either way. alone: as in Silhouette."""
+    return _measure_distance(photo.alpha if alone else _open_borders(photo), band, finer)
 
 
 def _open_borders(photo: Photo) -> np.ndarray:

@@ -13,7 +13,9 @@ from ..models.mini.runtime import NearMini
 from ..progress import Progress, part, silent
 from ..scene import Camera
 from .alignment import Agreement, align_cameras
+from .coherence import CoherenceConfig, find_elevation
 from .config import AlignmentConfig
+from .extents import fit_block
 from .photo import FOV, Photo
 from .shot import Shot, check_count
 from .sides import SideSearch, Way, list_free_sides
@@ -83,14 +85,17 @@ def place_cameras(model: NearMini, shots: Sequence[Shot], photos: Sequence[Photo
     heights = [estimate_elevation(model, photo) for shot, photo in zip(shots, photos)
                if shot.camera is None and shot.elevation is None]
     usual = float(np.median(heights)) if heights else 0.0
-    cameras = [_look_from(shot.azimuth or 0.0, shot, photo, usual) for shot, photo in zip(shots, photos)]
+    turns = [shot.azimuth or 0.0 for shot in shots]
+    cameras = [_look_from(turn, shot, photo, usual) for turn, shot, photo in zip(turns, shots, photos)]
     free = [shot.camera is None for shot in shots]
     for number, turn in _guess_sides(shots, photos, cameras, usual, part(progress, 0.0, 0.3), config).items():
-        cameras[number] = _look_from(turn, shots[number], photos[number], usual)
+        turns[number] = turn
         notes.append(Message("{photo} seems to be taken from {turn:.0f} degrees; choose its view if that is wrong.",
                              photo=shots[number].name, turn=turn))
+    usual = _find_height(shots, photos, turns, usual, part(progress, 0.3, 0.6), config)
+    cameras = [_look_from(turn, shot, photo, usual) for turn, shot, photo in zip(turns, shots, photos)]
     if any(free) and len(photos) > 1:
-        cameras = align_cameras(photos, cameras, free, part(progress, 0.3, 0.9), config)
+        cameras = align_cameras(photos, cameras, free, part(progress, 0.6, 0.9), config)
     progress("Cameras", 0.9)
     agreement = Agreement(photos, cameras, config)
     stranger = agreement.find_stranger()
@@ -117,6 +122,25 @@ def _look_from(azimuth: float, shot: Shot, photo: Photo, usual: float) -> Camera
     if shot.camera is not None:
         return photo.cropped(shot.camera)
     return photo.guess_camera(azimuth, usual if shot.elevation is None else shot.elevation, find_lens(shot))
+
+
+def _find_height(shots: Sequence[Shot], photos: Sequence[Photo], turns: Sequence[float], usual: float,
+                 progress: Progress, config: AlignmentConfig, coherence: CoherenceConfig = CoherenceConfig()) -> float:
+    """From how many degrees photos were taken of which nobody said it, all from the same. turns: their azimuths. usual:
+    what the networks say, and what it is of so few photos that outlines do not tell."""
+    level = [number for number, shot in enumerate(shots) if shot.camera is None and shot.elevation is None]
+    if len(level) < coherence.fewest:
+        return usual
+    level.sort(key=lambda number: turns[number] % 360)
+    around = [level[len(level) * place // coherence.most] for place in range(coherence.most)] \
+        if len(level) > coherence.most else level
+    some = [photos[number] for number in around]
+
+    def place(height: float) -> list[Camera]:
+        likely = [_look_from(turns[n], shots[n], photos[n], height) for n in around]
+        return fit_block(some, likely, [True] * len(some), config).cameras
+
+    return find_elevation(some, place, usual, progress, coherence)
 
 
 def _guess_sides(shots: Sequence[Shot], photos: Sequence[Photo], cameras: Sequence[Camera], usual: float,
