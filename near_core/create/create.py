@@ -164,13 +164,15 @@ def create_from_image(photos: Sequence[Shot | str | Path | np.ndarray], *, mask:
     shots = [shot.narrow() for shot in shots]
     for shot, picture in zip(shots, pictures):
         _require_cube(picture, shot, anchor is None)
+    placed = 0.2  # the share of the time after which all cameras are known
     if mesh is not None:
-        ends = np.linspace(0.15, 0.2, len(shots) + 1)
+        ends = np.linspace(0.15, placed, len(shots) + 1)
         poses = [PlacedPhoto(shot, photo, _resect(model, photo, shot, mesh, len(shots) == 1, notes, on_pose,
                                                   part(progress, *own)))
                  for shot, photo, *own in zip(shots, pictures, ends, ends[1:])]
     elif len(shots) > 1:
-        poses = place_cameras(model, shots, pictures, notes, part(progress, 0.15, 0.2))
+        placed = 0.5 if any(shot.camera is None for shot in shots) else placed
+        poses = place_cameras(model, shots, pictures, notes, part(progress, 0.15, placed))
     else:
         poses = [PlacedPhoto(shots[0], pictures[0], _place_camera(model, pictures[0], shots[0], reconstruction))]
         if shots[0].camera is None:
@@ -179,10 +181,10 @@ def create_from_image(photos: Sequence[Shot | str | Path | np.ndarray], *, mask:
         on_views(list_angles(shots, poses))
     views: list[PhotoView] = []
     for number, pose in enumerate(poses):
-        progress("Layers", 0.2 + 0.05 * number / len(poses))
+        progress("Layers", placed + 0.05 * number / len(poses))
         views.append(PhotoView(look_at(model, pose.photo, pose.camera), pose.camera, reconstruction, delighting))
     found = all(shot.camera is None for shot in shots)
-    made = _reconstruct(model, views, mesh, found, seed, part(progress, 0.25, 1.0), reconstruction)
+    made = _reconstruct(model, views, mesh, found, seed, part(progress, placed + 0.05, 1.0), reconstruction)
     taken = poses[0].photo.uncropped(views[0].camera)
     if poses[0].shot.fov == ORTHOGRAPHIC:
         taken = taken.flatten()

@@ -88,14 +88,14 @@ def place_cameras(model: NearMini, shots: Sequence[Shot], photos: Sequence[Photo
     turns = [shot.azimuth or 0.0 for shot in shots]
     cameras = [_look_from(turn, shot, photo, usual) for turn, shot, photo in zip(turns, shots, photos)]
     free = [shot.camera is None for shot in shots]
-    for number, turn in _guess_sides(shots, photos, cameras, usual, part(progress, 0.0, 0.3), config).items():
+    for number, turn in _guess_sides(shots, photos, cameras, usual, part(progress, 0.0, 0.2), config).items():
         turns[number] = turn
         notes.append(Message("{photo} seems to be taken from {turn:.0f} degrees; choose its view if that is wrong.",
                              photo=shots[number].name, turn=turn))
-    usual = _find_height(shots, photos, turns, usual, part(progress, 0.3, 0.6), config)
+    usual = _find_height(shots, photos, turns, usual, part(progress, 0.2, 0.7), config)
     cameras = [_look_from(turn, shot, photo, usual) for turn, shot, photo in zip(turns, shots, photos)]
     if any(free) and len(photos) > 1:
-        cameras = align_cameras(photos, cameras, free, part(progress, 0.6, 0.9), config)
+        cameras = align_cameras(photos, cameras, free, part(progress, 0.7, 0.9), config)
     progress("Cameras", 0.9)
     agreement = Agreement(photos, cameras, config)
     stranger = agreement.find_stranger()
