@@ -16,6 +16,7 @@ BAND = 16  # rows of a pass that are moved at once, within a core's cache
 # Cryptomatte's passes -> what Cycles and Blender's node call their layers, and what of a sync.Owner they tell apart
 RANKED = dict(zip(composite.RANKED, (("CryptoObject", "name"), ("CryptoMaterial", "material"), ("CryptoAsset", "top"))))
 _MOST_RANKS = 16
+_LONGEST = 63  # bytes of a pass's name
 MIST = "Mist"  # what is not composite.CLEAR
 UV = "UV"  # of ordinary things alone, as AOVs are
 POSITION = "Position"  # of position.make_positions
@@ -49,7 +50,7 @@ def list_wanted(view_layer: Any, vectors: bool = True) -> tuple[str, ...]:
     owners = _find_owners(view_layer)
     return ("Combined", *(name for name, (owner, prop) in _SWITCHES.items()
                           if getattr(owners[owner], prop, False) and (vectors or name != VECTOR)),
-            *(f"{scene.GROUP}{group.name}" for group in view_layer.lightgroups),
+            *(f"{scene.GROUP}{group}" for group in list_groups(view_layer)),
             *(f"{cycles_jobs.OWN}{aov.name}" for aov in _list_aovs(view_layer)))
 
 
@@ -66,6 +67,12 @@ def drop_light(view_layer: Any) -> None:
     with bpy.context.temp_override(scene=view_layer.id_data, view_layer=view_layer):
         for _ in range(len(view_layer.lightgroups)):
             bpy.ops.scene.view_layer_remove_lightgroup()
+
+
+def list_groups(view_layer: Any) -> list[str]:
+    """The light groups of a view layer, but those whose passes' names Blender would cut off."""
+    return [group.name for group in view_layer.lightgroups
+            if len(f"{scene.GROUP}{group.name}".encode()) <= _LONGEST]
 
 
 def _list_aovs(view_layer: Any) -> list[Any]:

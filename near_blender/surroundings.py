@@ -60,7 +60,7 @@ class OrdinaryThings:
         self._solids = probe_places.Solids(depsgraph, [assets.bounds[number] for number in _choose(assets)])
         self._linked = {ob.name_full: link for ob in depsgraph.objects if (link := lamps.read_linking(
             ob.original.light_linking.receiver_collection)) is not None and ordinary.shines(ob)}
-        self._groups = [group.name for group in depsgraph.view_layer_eval.lightgroups]
+        self._groups = passes.list_groups(depsgraph.view_layer_eval)
         self._behind = world.find_group(depsgraph)
         self._filter_width = sync.find_filter_width(frame)
         self._shares = getattr(getattr(frame, "cycles", None), "device", "CPU") == "CPU"  # processors with the worker

@@ -235,3 +235,14 @@ def test_an_object_that_changes_its_light_group_is_seen_in_the_other(scene, tmp_
     after = stage.render(scene, tmp_path)
     assert before[groups[1]].mean() > 0.05 and after[groups[1]].max() == 0
     assert after[groups[2]].mean() > before[groups[2]].mean() + 0.05
+
+
+def test_a_light_group_whose_pass_has_no_name_is_left_out(scene, tmp_path):
+    """Blender cuts the names of passes off."""
+    bpy.ops.mesh.primitive_plane_add(size=20, location=(0, 0, -0.7))
+    for name in ("x" * 60, "short"):
+        bpy.ops.scene.view_layer_add_lightgroup(name=name)
+    scene.world.lightgroup = "x" * 60
+    made = stage.render(scene, tmp_path)
+    assert [name for name in made if name.startswith("Combined_")] == ["Combined_short"]
+    assert made["Diffuse Color"][44, 10].min() > 0.5, "the plane is there"
