@@ -50,7 +50,9 @@ class NEAR_PG_scene(bpy.types.PropertyGroup):
     companion_of: PointerProperty(
         type=bpy.types.Scene, name="Companion of", override=_OVERRIDE,
         description="The scene for whose render this one draws the neural assets")
-    is_companion: BoolProperty(override=_OVERRIDE, options={"HIDDEN"})  # though that scene is gone
+    is_companion: BoolProperty(
+        name="Companion", override=_OVERRIDE, options={"HIDDEN"},
+        description="It draws, or drew, the neural assets for the render of another scene")
     made_nodes: BoolProperty(
         name="Made Nodes", override=_OVERRIDE, description="The nodes of the other scene came with this one")
     turned_on: BoolProperty(
