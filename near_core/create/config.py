@@ -58,6 +58,15 @@ class ReconstructionConfig:
     side_start: float = float("inf")  # asset units behind the outline from which sides run parallel: "walls"
     guessed_side_start: float = 0.14  # the same where the camera is a guess; what hangs beside is no deeper
     side_radius: int = 10  # pixels of 128, thrice; from how far is taken how deep the outline around lies
+    closing: float = 0.0  # how much sides close as those of an ellipsoid do behind the outline: "profiles"
+    guessed_closing: float = 1.0  # the same where the camera is a guess
+    closing_logits: tuple[float, float] = (1.2, 1.6)  # the most that is said along the view: wholly so, not at all
+    closing_sines: tuple[float, float] = (0.2, 0.3)  # of normals along the outline: of a box, of something round
+    side_length: float = 1.6  # times a part's radius that it is deep behind its outline then, at most
+    side_calm: int = 4  # pixels of 128, twice; how calm that profile is, while the outline may be frayed
+    cube_room: float = 0.0  # asset units around the cube in which one photo's solid is made, then settled: "the frame"
+    guessed_cube_room: float = 0.05  # the same where the camera is a guess
+    outside_fall: float = 0.5  # logits that a solid loses per cell of 64^3 outside of the networks' cube
     rim_pixels: int = 3  # of 128; how wide the outline's rim is inside
     rim_smoothing: float = 0.0  # share of hidden_smoothing that this rim has, too: "rims"
     guessed_rim_smoothing: float = 1.0  # the same where the camera is a guess
@@ -331,17 +340,6 @@ class DelightingConfig:
     darkest_light: float = 0.15  # of the mean light; no direction is darker
     fit_rounds: int = 4  # in which what does not fit counts less and less
     minimum_pixels: int = 64  # opaque ones; with fewer there is nothing to fit
-
-
-@dataclass(frozen=True)
-class FringeConfig:
-    """How the background's colour is taken out of an object's outline: "fringe"."""
-
-    reach: float = 0.008  # of the crop's side; so far inside the outline there may be some of it
-    surely_object: float = 0.95  # alpha up to which a pixel shows the outline
-    surely_behind: float = 0.05  # alpha below which it shows the background alone
-    doubt: float = 4.0  # how much the spread of either's colours counts against how far apart they are
-    least_contrast: float = 0.05  # linear; of what is nearer than that to its background nothing is told
 
 
 @dataclass(frozen=True)

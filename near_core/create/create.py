@@ -43,9 +43,9 @@ from .painting import Paint, paint_skin
 from .photo import Matte, Photo, prepare
 from .poses import Angles, PlacedPhoto, find_known_lens, find_lens, list_angles, list_shots, place_cameras
 from .refinement import refine_colors
-from .regularity import suppose_turned
+from .regularity import doubt_mirror, suppose_turned
 from .resection import Resection, draw_over, open_resection
-from .shape import carve_solid, extract_surface
+from .shape import carve_solid, extract_surface, settle
 from .shot import ORTHOGRAPHIC, Shot
 from .skin import make_skin
 from .stack import centre_stack, find_stack, suppose_stack
@@ -229,7 +229,8 @@ def _doubt_camera(config: ReconstructionConfig) -> ReconstructionConfig:
                    layers_slope=config.guessed_layers_slope, slender_outline=config.guessed_slender_outline,
                    hidden_weight=config.guessed_hidden_weight, hang_fade=config.guessed_hang_fade,
                    side_smoothing=config.guessed_side_smoothing, side_start=config.guessed_side_start,
-                   rim_smoothing=config.guessed_rim_smoothing)
+                   rim_smoothing=config.guessed_rim_smoothing, closing=config.guessed_closing,
+                   cube_room=config.guessed_cube_room)
 
 
 def _place_camera(model: NearMini, photo: Photo, shot: Shot, config: ReconstructionConfig) -> Camera:
@@ -285,6 +286,7 @@ def _reconstruct(model: NearMini, views: list[PhotoView], mesh: meshes.Mesh | No
         else:
             deep, config = _find_solid(model, views[0], part(progress, 0.0, 0.4), config)
             shape = extract_surface(deep, views[0], config)
+            shape = settle(shape, views[0]) if config.cube_room else shape
     made = _apply_materials(model, views, shape, error, seed, part(progress, 0.4, 0.8), config, mirrors)
     leans = mesh is None and len(views) == 1  # a shape of several photos knows its normals better than each
     if leans:
@@ -304,6 +306,8 @@ def _find_solid(model: NearMini, view: PhotoView, progress: Progress, config: Re
     found = suppose_stack(view) if guesses and config.stacks else None
     if found is None:
         deep = carve_solid(model, view, progress, config)
+        if config.cube_room:
+            doubt_mirror(view)
         found = suppose_turned(view, deep, config) if guesses else None
         if found is None:
             return deep, config

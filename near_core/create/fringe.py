@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from ..image.filters import blur_box, grow
-from .config import FringeConfig
+
+
+@dataclass(frozen=True)
+class FringeConfig:
+    """How the background's colour is taken out of an object's outline: "fringe"."""
+
+    reach: float = 0.008  # of the crop's side; so far inside the outline there may be some of it
+    surely_object: float = 0.95  # alpha up to which a pixel shows the outline
+    surely_behind: float = 0.05  # alpha below which it shows the background alone
+    doubt: float = 4.0  # how much the spread of either's colours counts against how far apart they are
+    least_contrast: float = 0.05  # linear; of what is nearer than that to its background nothing is told
 
 
 def clear_fringe(color: np.ndarray, alpha: np.ndarray, shown: np.ndarray,

@@ -45,6 +45,13 @@ def measure_turning(view: LayerView) -> float:
     return float(beside + 1 - shown.sum() / (body | view.mask).sum())
 
 
+def doubt_mirror(view: LayerView) -> None:
+    """Where a photo contradicts that its object is its own mirror image, nothing is taken from that: as little of it
+    would fit, one spot here and one there, as spots of another colour."""
+    if view.config.symmetry == "auto" and measure_photo_asymmetry(view) > view.config.mirror_error:
+        view.config = replace(view.config, symmetry="off")
+
+
 def measure_photo_asymmetry(view: LayerView) -> float:
     """How much a photo contradicts that its object is its own mirror image in x = 0, in cells of 128^3: how far mirror
     images of what it shows lie outside of its outline, or before its front, in the mean. The front is aligned."""

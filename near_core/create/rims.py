@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..image.filters import blur_box, blur_masked, grow, local_maximum
+from ..asset import CELL
+from ..image.filters import blur_box, blur_masked, distances, grow, local_maximum
+from ..models.mini.layout import SIZE
 from .config import ReconstructionConfig
-from .view import LayerView, look_up, project
+from .thickness import fit_discs
+from .view import LayerView, look_up, project, reach
 
 
 def near_rim(view: LayerView, uv: np.ndarray) -> np.ndarray:
@@ -27,12 +30,59 @@ def narrow_sides(points: np.ndarray, view: LayerView, config: ReconstructionConf
         return points
     uv, depth = project(points, view.camera)
     uv = np.clip(uv, -1, 1)
-    edge = view.mask & grow(~view.mask, config.rim_pixels)
-    deepest = local_maximum(np.where(edge, view.front, -np.inf), config.side_radius)  # the head is before the body
-    around = blur_masked(np.where(np.isfinite(deepest), deepest, 0)[None], np.isfinite(deepest), config.side_radius)
-    start = np.maximum(look_up(around, uv)[:, 0], view.inside(view.front[None], uv)[:, 0])
+    start = np.maximum(look_up(_spread_rim(view, config)[None], uv)[:, 0], view.inside(view.front[None], uv)[:, 0])
     forward = view.camera.world_to_camera[2, :3].astype(np.float32)
     along = -np.array(view.camera.position, np.float32)
     along /= along @ forward
     back = np.maximum(depth - start - config.side_start, 0)
     return points - back[:, None].astype(np.float32) * along
+
+
+def _spread_rim(view: LayerView, config: ReconstructionConfig) -> np.ndarray:
+    """How deep the outline around each pixel lies, (SIZE, SIZE)."""
+    edge = view.mask & grow(~view.mask, config.rim_pixels)
+    return _spread_deepest(np.where(edge, view.front, -np.inf), config)  # the head is before the body
+
+
+def _spread_deepest(depth: np.ndarray, config: ReconstructionConfig) -> np.ndarray:
+    """The largest value of a map (SIZE, SIZE), -inf where nothing is known, around each pixel."""
+    deepest = local_maximum(depth, config.side_radius)
+    known = np.isfinite(deepest)
+    return blur_masked(np.where(known, deepest, 0)[None], known, config.side_radius)[0]
+
+
+def measure_rounding(view: LayerView, config: ReconstructionConfig = ReconstructionConfig()) -> float:
+    """How far what a view shows turns aside where its outline is: the mean sine of normals there, from 0, as of a
+    face that is flat up to its edge, to 1."""
+    width = distances(view.mask)
+    rim = (width > 1) & (width <= config.rim_pixels + 1)
+    if not rim.any():
+        return 0.0
+    outward = -np.stack(np.gradient(width)[::-1])
+    outward /= np.maximum(np.linalg.norm(outward, axis=0), 1e-6)
+    normal = view.normal / np.maximum(np.linalg.norm(view.normal, axis=0), 1e-6)
+    return float((normal[:2] * outward).sum(0)[rim].mean())
+
+
+def close_sides(deep: np.ndarray, view: LayerView, uv: np.ndarray, depth: np.ndarray, share: np.ndarray,
+                config: ReconstructionConfig = ReconstructionConfig()) -> np.ndarray:
+    """How deep cells (P,), seen at uv (P, 2) and a depth (P,), lie inside a solid (P,) whose sides close, by a share
+    (P,), as those of an ellipsoid do: as wide as the outline where that lies, and as long behind it as the solid is,
+    but no more than so many times as long as wide."""
+    pixel, calm, width = reach(view.camera) / SIZE, config.side_calm, distances(view.mask)
+    inside = deep > 0
+    at = np.clip(((uv[inside] + 1) / 2 * SIZE).astype(int), 0, SIZE - 1)
+    back = np.full((SIZE, SIZE), -np.inf, np.float32)
+    np.maximum.at(back, (at[:, 1], at[:, 0]), depth[inside])
+    radius = np.maximum(blur_masked(local_maximum(fit_discs(width), calm)[None], view.mask, 2 * calm)[0], 1)
+    wide = np.clip(radius / (2 * calm) - 0.5, 0, 1)
+    edge = width - 0.5 + wide * (blur_masked(width[None], view.mask, calm)[0] - width)  # frays would go on as ridges
+    rim = blur_box(blur_box(_spread_rim(view, config), config.side_radius), config.side_radius)  # even inside, too
+    maps = np.stack([edge, 2 / 3 * calm * wide, radius, rim, _spread_deepest(back, config)]).astype(np.float32)
+    edge, added, radius, rim, back = view.inside(maps, uv).T
+    length = np.maximum(np.minimum(back - rim, config.side_length * radius * pixel), config.least_width)
+    behind = np.maximum(depth - rim, 0) / length
+    edge -= added * np.clip(5 * behind, 0, 1)  # what smoothing added at the outline
+    body = (1 - np.hypot(1 - np.clip(edge / np.maximum(radius, 1), 0, 1), behind)) * (
+        np.minimum(radius * pixel, length) / CELL)
+    return deep - share * np.maximum(deep - body, 0)

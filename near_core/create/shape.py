@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from ..asset import CELL, RESOLUTION
@@ -19,13 +21,14 @@ from .fairing import fair, fill_below, measure_narrowing
 from .hull import Silhouette
 from .regularity import measure_photo_asymmetry
 from .revolution import turn_outlines
-from .rims import narrow_sides, near_rim
-from .thickness import TURNED, doubt_depth, estimate_thickness
+from .rims import close_sides, measure_rounding, narrow_sides, near_rim
+from .thickness import TURNED, doubt_depth, estimate_thickness, measure_sureness
 from .view import (
     LayerView,
     PhotoView,
     compute_cell_centres,
     gather_grid_inputs,
+    lift_pixels,
     measure_elevation,
     mirror_layers,
     project,
@@ -45,12 +48,9 @@ def carve_solid(model: NearMini, view: PhotoView, progress: Progress = silent,
     silhouette or before its front, which is aligned first; behind that front, a body at least as round as its outline.
     What is hidden is smooth. Raises NearError where nothing is left, Cancelled when progress does.
     """
-    progress("Shape", 0.0)
-    logits = blur_binomial(predict_solid(model, [view]))
-    progress("Shape", 0.2)
-    likely = logits + config.logit_bias
-    view.front = align_front(view, likely, config.front_blur_radius, config.front_calm, config.front_lag)
-    deep = np.clip(double(likely - doubt_depth(view, logits, config)) / config.logits_per_cell, -4, 4).ravel()
+    logits = _place_front(model, view, progress, config)
+    likely = logits + config.logit_bias - doubt_depth(view, logits, config)
+    deep = np.clip(double(likely) / config.logits_per_cell, -4, 4).ravel()
     progress("Shape", 0.3)
     cells = compute_cell_centres(SURFEL_RESOLUTION)
     uv, depth = project(cells, view.camera)
@@ -62,6 +62,9 @@ def carve_solid(model: NearMini, view: PhotoView, progress: Progress = silent,
     seam[near] = view.near_jumps(uv[near])
     fades = config.hang_fade + config.hang_narrowing * measure_narrowing(view)
     deep = _smooth_hidden(deep, behind, seam, fades, config)
+    if config.closing:
+        share = _measure_closing(view, logits, uv[near], config)
+        deep.ravel()[near] = close_sides(deep.ravel()[near], view, uv[near], depth[near], share, config)
     outline, behind = np.clip(silhouette, -1, 1).reshape(deep.shape), behind.reshape(deep.shape)
     if config.symmetry == "on":
         deep, outline = _mirror_seen(deep, behind, config), np.minimum(outline, outline[::-1])
@@ -77,6 +80,47 @@ def carve_solid(model: NearMini, view: PhotoView, progress: Progress = silent,
     if not (deep > 0).any():
         raise NearError("No shape was found in the photo.", "Use a photo in which the whole object is seen.")
     return deep
+
+
+def _place_front(model: NearMini, view: PhotoView, progress: Progress, config: ReconstructionConfig) -> np.ndarray:
+    """The networks' solid, as smoothed logits (64, 64, 64), to which the view's front is aligned."""
+    progress("Shape", 0.0)
+    logits = blur_binomial(predict_solid(model, [view]))
+    progress("Shape", 0.2)
+    view.front = align_front(view, logits + config.logit_bias, config.front_blur_radius, config.front_calm,
+                             config.front_lag)
+    return make_room(view, logits, config)
+
+
+def make_room(view: LayerView, logits: np.ndarray, config: ReconstructionConfig) -> np.ndarray:
+    """Logits (64, 64, 64) of a larger cube than that in which they were found, which holds all that the view shows,
+    too; the view is moved into that cube, but not aside. They fall outside of where they were found."""
+    if not config.cube_room or not view.mask.any():
+        return logits
+    low, high = np.percentile(lift_pixels(view, view.mask), (0.2, 99.8), 0)
+    low, high = np.minimum(low, -0.5) - config.cube_room, np.maximum(high, 0.5) + config.cube_room
+    high[0] = max(high[0], -low[0])  # what is its own mirror image stays so
+    low[0] = -high[0]
+    centre, size = (low + high) / 2, float((high - low).max())
+    view.recentre(centre, size)
+    for axis in range(3):
+        at = (np.arange(RESOLUTION) + 0.5) * size + (centre[axis] - size / 2 + 0.5) * RESOLUTION - 0.5
+        low_cell = np.clip(at.astype(int), 0, RESOLUTION - 2)
+        share = np.clip(at - low_cell, 0, 1).astype(np.float32)[:, None, None]
+        rows = np.moveaxis(logits, axis, 0)
+        outside = np.maximum(np.maximum(-at, at - (RESOLUTION - 1)), 0).astype(np.float32)[:, None, None]
+        rows = rows[low_cell] * (1 - share) + rows[low_cell + 1] * share - config.outside_fall * outside
+        logits = np.moveaxis(rows, 0, axis)
+    return np.ascontiguousarray(logits)
+
+
+def settle(mesh: Mesh, view: LayerView) -> Mesh:
+    """A mesh, and the view that it was found in, moved so that the box around it has its middle in the cube's and its
+    longest side 1, as the models have that networks learned from."""
+    low, high = mesh.vertices.min(0), mesh.vertices.max(0)
+    middle, size = (low + high) / 2, float((high - low).max())
+    view.recentre(middle, size)
+    return replace(mesh, vertices=np.clip((mesh.vertices - middle) / size, -0.5, 0.5).astype(mesh.vertices.dtype))
 
 
 def _cut_front(view: PhotoView, uv: np.ndarray, depth: np.ndarray, deep: np.ndarray, config: ReconstructionConfig
@@ -108,6 +152,16 @@ def _smooth_hidden(deep: np.ndarray, behind: np.ndarray, seam: np.ndarray, fades
     for step in config.seam_smoothing if seam.any() else ():
         deep = deep + step * seam * (blur_binomial(deep) - deep)
     return deep
+
+
+def _measure_closing(view: LayerView, logits: np.ndarray, uv: np.ndarray, config: ReconstructionConfig) -> np.ndarray:
+    """How much sides close as those of something round do at uv (P, 2), (P,) 0..1: where networks are not sure of the
+    solid, by logits (64, 64, 64), and where what is seen is not flat up to its edge."""
+    low, high = config.closing_sines
+    round_share = np.clip((measure_rounding(view, config) - low) / (high - low), 0, 1)
+    low, high = config.closing_logits
+    sure = measure_sureness(view, logits, uv, config)
+    return (config.closing * round_share * np.clip((high - sure) / (high - low), 0, 1)).astype(np.float32)
 
 
 def round_sides(deep: np.ndarray, behind: np.ndarray, config: ReconstructionConfig) -> np.ndarray:

@@ -65,7 +65,7 @@ def doubt_depth(view: LayerView, logits: np.ndarray, config: ReconstructionConfi
     if config.thickness in ("auto", *TURNED):
         if is_slender(view, config):
             return np.maximum(falling, config.layers_slope * beyond).reshape(logits.shape).astype(np.float32)
-        sure = _measure_sureness(view, logits, uv, depth - front, config)
+        sure = measure_sureness(view, logits, uv, config)
         unsure, no_box = (np.clip((high - sure) / (high - low), 0, 1)
                           for low, high in (config.sure_logits, config.box_logits))
         thicker = (depth - front - np.maximum(across, layers)) / widths
@@ -91,14 +91,15 @@ def is_slender(view: LayerView, config: ReconstructionConfig = ReconstructionCon
     return len(rows) > 0 and bool(np.ptp(columns) + 1 < config.slender_outline * (np.ptp(rows) + 1))
 
 
-def _measure_sureness(view: LayerView, logits: np.ndarray, uv: np.ndarray, behind: np.ndarray,
-                      config: ReconstructionConfig) -> np.ndarray:
-    """How sure a network is of the solid in the parts that voxels with logits (64, 64, 64) belong to, (P,) logits: the
-    most that it says along the view there, or, less sure_elsewhere, of the best tenth of the object. uv (P, 2), behind
-    (P,): where voxels are seen, and how far behind the front."""
-    shown = look_up(view.image[Picture.ALPHA][None], uv)[:, 0] > 0.5
-    rows = np.flatnonzero(shown & (behind > 0))
-    at = np.clip(((uv[rows] + 1) / 2 * HALF).astype(int), 0, HALF - 1)
+def measure_sureness(view: LayerView, logits: np.ndarray, uv: np.ndarray,
+                     config: ReconstructionConfig = ReconstructionConfig()) -> np.ndarray:
+    """How sure a network is of the solid, by its logits (64, 64, 64), in the parts that points seen at uv (P, 2) belong
+    to, (P,) logits: the most that it says along the view there, or, less sure_elsewhere, of the best tenth of the
+    object."""
+    cells, depth = project(compute_cell_centres(RESOLUTION), view.camera)
+    shown = look_up(view.image[Picture.ALPHA][None], cells)[:, 0] > 0.5
+    rows = np.flatnonzero(shown & (depth > view.inside(view.front[None], np.clip(cells, -1, 1))[:, 0]))
+    at = np.clip(((cells[rows] + 1) / 2 * HALF).astype(int), 0, HALF - 1)
     flat = logits.ravel()
     highest = np.full((HALF, HALF), -np.inf, np.float32)
     np.maximum.at(highest, (at[:, 1], at[:, 0]), flat[rows])

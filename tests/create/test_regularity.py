@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from near_core.create.config import ReconstructionConfig
-from near_core.create.regularity import measure_photo_asymmetry, measure_turning, suppose_turned
+from near_core.create.regularity import doubt_mirror, measure_photo_asymmetry, measure_turning, suppose_turned
 from near_core.create.revolution import is_uneven
 from near_core.create.view import compute_cell_centres
 from near_core.models.mini.layout import SIZE, Picture
@@ -71,3 +71,13 @@ def test_a_photo_contradicts_a_symmetry_that_is_none():
     assert measure_photo_asymmetry(odd) > 10
     even.mask[:] = False
     assert measure_photo_asymmetry(even) == np.inf
+
+
+def test_no_colours_come_from_the_mirror_image_of_what_has_none():
+    even, uneven, told = (shown(0.5, 0.8, flat=True) for _ in range(3))
+    for view in (uneven, told):
+        view.mask[:64, 64:] = False
+    told.config = replace(told.config, symmetry="on")
+    for view in (even, uneven, told):
+        doubt_mirror(view)
+    assert [view.config.symmetry for view in (even, uneven, told)] == ["auto", "off", "on"]

@@ -8,8 +8,8 @@ import pytest
 from near_core.create import shape
 from near_core.create.config import ReconstructionConfig
 from near_core.create.photo import Photo
-from near_core.create.rims import narrow_sides, near_rim
-from near_core.create.view import compute_cell_centres, project
+from near_core.create.rims import close_sides, measure_rounding, narrow_sides, near_rim
+from near_core.create.view import compute_cell_centres, look_up, project
 from near_core.models.mini.layout import Picture
 from near_core.scene import camera as cameras
 from tests.create.pictures import view_of
@@ -84,3 +84,65 @@ def test_what_is_thin_has_no_rim():
     assert (near_rim(view, uv) > 0.5).tolist() == [True, False]
     view.mask[:, :60] = view.mask[:, 68:] = False
     assert not near_rim(view, np.float32([[-0.06, 0], [0, 0]])).any()
+
+
+def disc_view(radius: float):
+    """A flat disc, its radius in pixels, 0.2 before the middle of the cube."""
+    view = square_view()
+    y, x = np.mgrid[:128, :128] - 63.5
+    view.mask = np.hypot(x, y) < radius
+    view.front = np.where(view.mask, np.float32(-0.2), np.float32(0))
+    return view
+
+
+def widths_behind(view, share: float, levels: tuple[float, ...]) -> list[float]:
+    """How wide a rod as long as 0.4 behind a view's outline is so far behind that, over its width at the outline."""
+    points = compute_cell_centres(128)
+    uv, depth = project(points, CAMERA)
+    inside = (look_up(view.mask[None].astype(np.float32), uv)[:, 0] > 0.5) & (depth > -0.2) & (depth < 0.2)
+    closed = close_sides(np.where(inside, 4, -1).astype(np.float32), view, uv, depth,
+                         np.full(len(points), share, np.float32)).reshape(128, 128, 128) > 0
+    width = [closed[:, round((level + 0.5) * 128), 63:65].sum() / 2 for level in (-0.2, *levels)]
+    return [value / width[0] for value in width[1:]]
+
+
+def test_sides_close_as_those_of_an_ellipsoid():
+    middle, near_end = widths_behind(disc_view(40), 1, (0.0, 0.16))
+    assert middle == pytest.approx(0.87, abs=0.08) and near_end < 0.65
+    assert widths_behind(disc_view(40), 0, (0.0, 0.16)) == pytest.approx([1.1, 1.19], abs=0.06), "a cone where not"
+
+
+def test_what_is_narrow_is_no_deeper_than_that():
+    """A neck 12 pixels wide, which networks think as deep as the body."""
+    config, pixel = ReconstructionConfig(), 2 * 2 * np.tan(np.radians(20)) / 128
+    end = -0.2 + config.side_length * 6 * pixel
+    assert widths_behind(disc_view(6), 1, (end / 2 - 0.1, end + 0.03))[0] > 0.5
+    assert widths_behind(disc_view(6), 1, (end + 0.03, 0.15)) == [0, 0]
+
+
+def test_frays_of_an_outline_are_no_ridges_behind_it():
+    """A disc, of whose rows every other three reach three pixels farther to both sides."""
+    view = disc_view(40)
+    rows = (np.arange(128) // 3 % 2 == 0)[:, None]
+    view.mask |= rows & (np.roll(view.mask, 3, 1) | np.roll(view.mask, -3, 1))
+    view.front = np.where(view.mask, np.float32(-0.2), np.float32(0))
+    points = compute_cell_centres(128)
+    uv, depth = project(points, CAMERA)
+    inside = (look_up(view.mask[None].astype(np.float32), uv)[:, 0] > 0.5) & (np.abs(depth) < 0.2)
+    deep = np.where(inside, 4, -1).astype(np.float32)
+    rough = []
+    for closed in (deep, close_sides(deep, view, uv, depth, np.ones(len(points), np.float32))):
+        width = (closed.reshape(128, 128, 128) > 0)[:, 70].sum(0).astype(float)[44:84]
+        rough.append(np.abs(np.diff(width, 2)).mean())
+    assert rough[0] > 2 and rough[1] < 0.3 * rough[0]
+
+
+def test_a_face_that_is_flat_up_to_its_edge_tells_a_box():
+    flat, ball = disc_view(40), disc_view(40)
+    y, x = (np.mgrid[:128, :128] - 63.5) / 40
+    toward = -np.sqrt(np.clip(1 - x * x - y * y, 0.01, None))
+    flat.normal, ball.normal = np.stack([0 * x, 0 * x, toward]), np.stack([x, y, toward])
+    low, high = ReconstructionConfig.closing_sines
+    assert measure_rounding(flat) < low < high < measure_rounding(ball)
+    flat.mask[:] = False
+    assert measure_rounding(flat) == 0

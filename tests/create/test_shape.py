@@ -8,7 +8,8 @@ import pytest
 from near_core.create import shape
 from near_core.create.config import ReconstructionConfig
 from near_core.create.photo import Photo
-from near_core.create.view import PhotoView, compute_cell_centres, look_at
+from near_core.create.view import PhotoView, compute_cell_centres, look_at, project
+from near_core.mesh import Mesh
 from near_core.models.mini.layout import Picture
 from near_core.scene import camera as cameras
 from tests.create.pictures import view_of
@@ -173,3 +174,41 @@ def test_the_surface_lies_at_the_photos_front(model, monkeypatch):
     front = mesh.vertices[mesh.faces[facing]].mean(1)
     assert np.median(front[:, 1]) == pytest.approx(-0.1, abs=0.6 / 128)
     assert np.abs(front[:, 0]).max() == pytest.approx(0.29, abs=0.03)  # 64 of 128 pixels either side, at distance 3
+
+
+def test_what_reaches_beyond_the_networks_cube_finds_room():
+    """A front that lies before the cube, and a solid that fills all of that, more to one side."""
+    camera = cameras.orbit(0, 0, 3, 30, 128, 128)
+    view = view_of(camera, np.full((128, 128), -0.62, np.float32))
+    logits = np.full((64, 64, 64), 2, np.float32)
+    logits[:20] = -2
+    config = ReconstructionConfig(cube_room=0.05)
+    before = project(np.float32([[-0.19, 0.1, 0.2]]), view.camera)[0]  # at the end of the solid
+    moved = shape.make_room(view, logits, config)
+    assert view.front.min() > -0.5, "the front is inside"
+    place = np.argwhere(moved[:-1, 32, 32] * moved[1:, 32, 32] <= 0)[0, 0]
+    size = camera.world_to_camera[2, 3] / view.camera.world_to_camera[2, 3]
+    assert (place + 1) / 64 - 0.5 == pytest.approx(-12 / 64 / size, abs=1 / 64), "nothing moved aside"
+    assert moved[place + 4, 40, 32] == pytest.approx(2, abs=0.01) and moved[-1, 32, 32] < 0, "but nothing is outside"
+    after = project(np.float32([[-0.19, 0.1, 0.2]]) / np.float32(size)
+                    - shifted(view, camera, size), view.camera)[0]
+    np.testing.assert_allclose(after, before, atol=1e-4)
+    assert shape.make_room(view, logits, ReconstructionConfig()) is logits
+
+
+def shifted(view, camera, size: float) -> np.ndarray:
+    """(3,) by how much a cube was moved, in units of the new one."""
+    turn = camera.world_to_camera[:3, :3]
+    return ((view.camera.world_to_camera[:3, 3] - camera.world_to_camera[:3, 3] / size) @ turn).astype(np.float32)
+
+
+def test_one_photos_shape_fills_the_cube_and_is_seen_where_it_was():
+    camera = cameras.orbit(20, 10, 3, 30, 128, 128)
+    view = view_of(camera, np.full((128, 128), -0.2, np.float32))
+    points = np.random.default_rng(0).uniform([-0.3, -0.45, -0.2], [0.2, 0.25, 0.4], (50, 3))
+    mesh = Mesh(points.astype(np.float32), np.zeros((1, 3), np.int32))
+    settled = shape.settle(mesh, view).vertices
+    low, high = settled.min(0), settled.max(0)
+    np.testing.assert_allclose(low + high, 0, atol=1e-5)
+    assert (high - low).max() == pytest.approx(1, abs=1e-5)
+    np.testing.assert_allclose(project(settled, view.camera)[0], project(mesh.vertices, camera)[0], atol=1e-4)
