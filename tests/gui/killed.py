@@ -94,6 +94,7 @@ def script():
     for number in range(6):
         sample.location.x = 0.1 * (number + 1)
         yield 0.02 + rng.random() ** 2
+        yield from stepper.until(lambda: client.get_worker().hello, 60)  # on a busy machine it starts late
         events["killed"].append(kill(client.get_worker()))
         if number == 0:
             events["maker"] = kill(client._embedded.creating)
