@@ -14,8 +14,9 @@ pytestmark = [pytest.mark.gui, pytest.mark.slow]
 def test_a_box_and_a_stroke_are_followed_within_a_second(events):
     print(events)
     assert events["saucer_left"] < 0.85 * events["saucer"]
-    assert events["box_followed_after"][1] < 2 * slowness(time.process_time)
-    assert events["stroke_followed_after"][1] < slowness(time.process_time)
+    # of the processor: two seconds, one, of two cores
+    assert events["box_followed_after"][1] < 4 * slowness(time.process_time)
+    assert events["stroke_followed_after"][1] < 2 * slowness(time.process_time)
     assert events["undone"] > 0.9 * events["cup"]
 
 

@@ -19,7 +19,7 @@ def test_an_object_is_picked_in_a_window_of_its_own_while_the_dialog_waits(event
 
 def test_what_is_drawn_is_followed_within_a_second(events):
     assert events["saucer_left"] < 0.85 * events["saucer"]
-    assert events["box_followed_after"][1] < 2 * slowness(time.process_time)
+    assert events["box_followed_after"][1] < 4 * slowness(time.process_time), "two seconds of two cores"
 
 
 def test_the_asset_is_made_of_what_was_picked_and_called_as_the_photo(events):
