@@ -12,9 +12,9 @@ from typing import Any
 
 import bpy
 
-from . import looks, payload, photo_options
 from ._core import errors
 from ._core import shot as shots
+from .asset import looks, payload, photo_options
 from .operators import landing, place, transfer
 
 NAME = "near"  # of the module that scripts import

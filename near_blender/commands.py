@@ -18,8 +18,8 @@ from typing import Any
 
 import bpy
 
-from . import worker_process
 from ._core import errors, worker
+from .client import worker_process
 from .operators import setup
 
 COMMANDS = ("create", "render", "info", "check")

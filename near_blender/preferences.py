@@ -8,8 +8,9 @@ from typing import Any
 
 import bpy
 
-from . import client, flags, worker_process
+from . import flags
 from ._core import ADDON, checkpoints, interpreter
+from .client import client, worker_process
 from .translations import say
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import bpy
 from bpy.props import BoolProperty, EnumProperty, IntProperty, PointerProperty, StringProperty
 
-from . import looks, payload, photo_options
+from .asset import looks, payload, photo_options
 
 _OVERRIDE: Any = {"LIBRARY_OVERRIDABLE"}
 _KEY = "What photos know it by that are taken by it, or show it"

@@ -216,7 +216,7 @@ def test_every_module_of_the_zip_can_be_imported_where_it_runs(installed, tmp_pa
 def test_every_module_of_the_zip_serves_something_that_an_artist_starts(installed):
     """The extension, the worker, the command line, and the script that Blender runs; all else they must import."""
     modules = module_names(installed / "extensions/near")
-    waiting = ["near", "near.near_blender.cycles_main", "near.near_core.worker.__main__", "near.near_core.__main__",
+    waiting = ["near", "near.near_blender.cycles.main", "near.near_core.worker.__main__", "near.near_core.__main__",
                *(name for name in modules if name.startswith("near.near_core.commands."))]
     reached: set[str] = set()
     while waiting:

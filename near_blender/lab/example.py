@@ -16,7 +16,8 @@ import zstandard  # comes with bpy
 from mathutils import Vector
 
 import near_blender
-from near_blender import api, client
+from near_blender import api
+from near_blender.client import client
 from near_blender.operators import landing
 from near_blender.operators.transfer import SAMPLE
 

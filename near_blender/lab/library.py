@@ -17,7 +17,8 @@ from typing import Any
 import bpy
 
 import near_blender
-from near_blender import api, client
+from near_blender import api
+from near_blender.client import client
 from near_blender.operators import landing
 
 ROOT = Path(__file__).resolve().parents[2]

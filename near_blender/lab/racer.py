@@ -89,7 +89,7 @@ class Copying:
     """Seconds that the passes take on their way into Blender."""
 
     def __init__(self):
-        from near_blender import passes
+        from near_blender.engine import passes
         self.passes, self.write, self.seconds = passes, passes.write, 0.0
         passes.write = self._write
 

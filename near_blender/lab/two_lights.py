@@ -17,7 +17,8 @@ import bpy
 from PIL import Image
 
 import near_blender
-from near_blender import api, client
+from near_blender import api
+from near_blender.client import client
 from near_blender.operators import landing
 
 from . import still_life

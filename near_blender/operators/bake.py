@@ -11,18 +11,21 @@ import bpy
 import numpy as np
 from bpy.props import BoolProperty, EnumProperty, StringProperty
 
-from .. import baked_mesh, client, following, lamp_nodes, lamps, looks, payload, sync, worker_process, world
 from .._core import asset as assets
 from .._core import errors, files
+from ..asset import baked_mesh, following, looks, payload
+from ..client import client, worker_process
 from ..paths import RELATIVE
 from ..references import Reference
+from ..scene import lamp_nodes, lamps, sync, world
+from ..scene.world_light import LightReading, WorldLight
 from ..translations import say
 from . import watching
 from .jobs import INTERVAL
 from .place import report_errors
 from .status import shorten, show_status
 
-Light = world.LightReading | lamp_nodes.PatternBake
+Light = LightReading | lamp_nodes.PatternBake
 
 
 class _Baking:
@@ -253,7 +256,7 @@ def ask(context: bpy.types.Context, ob: Any, kind: str, side: int = 2048
     if not rows:
         raise errors.NearError("{name} is hidden.", "Show it, then bake it.", name=ob.name)
     light = world.read_light(depsgraph)
-    if not isinstance(light, world.WorldLight):
+    if not isinstance(light, WorldLight):
         return light
     shining = lamps.collect_lamps(depsgraph)
     if shining.bakes:

@@ -6,7 +6,7 @@ from typing import Any
 
 import bpy
 
-from .. import compositing
+from ..engine import compositing
 from ..translations import say
 from . import place
 

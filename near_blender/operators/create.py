@@ -9,12 +9,14 @@ from typing import Any
 import bpy
 from bpy.props import BoolProperty, CollectionProperty, EnumProperty, StringProperty
 
-from .. import client, geometry, payload, photo_options, surface_jobs
 from .._core import errors
 from .._core import image as images
 from .._core import shot as shots
+from ..asset import payload, photo_options
+from ..client import client
 from ..paths import RELATIVE
 from ..references import Reference
+from ..scene import geometry, surface_jobs
 from ..translations import say
 from . import jobs, landing, pictures, place, provenance
 from .drawing import PhotoDrawing, begin

@@ -9,9 +9,11 @@ from typing import Any
 import bpy
 import numpy as np
 
-from .. import client, photo_options, translations
+from .. import translations
 from .._core import errors
-from ..sketch import Sketch
+from ..asset import photo_options
+from ..asset.sketch import Sketch
+from ..client import client
 from ..translations import say
 from . import watching
 from .photo_editor import PhotoEditor, is_image_editor, run_in_editor

@@ -9,9 +9,9 @@ from typing import Any
 import bpy
 from bpy.props import BoolProperty, StringProperty
 
-from .. import client
 from .._core import errors
 from .._core import image as images
+from ..client import client
 from ..paths import RELATIVE
 from . import jobs, landing
 from .place import is_object_mode, report_errors

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-from .. import cycles_motion
+from ..cycles import motion as cycles_motion
 
 _SETTINGS = ("pass_index", "color", "visible_camera", "visible_diffuse", "visible_glossy", "visible_transmission",
              "visible_volume_scatter", "visible_shadow", "is_holdout", "is_shadow_catcher")

@@ -14,10 +14,11 @@ import bpy
 import numpy as np
 from bpy.utils import previews
 
-from .. import translations, worker_process
+from .. import translations
 from .._core import asset as assets
 from .._core import errors
 from .._core import image as images
+from ..client import worker_process
 from ..references import Reference
 from . import watching
 from .landing import Landing, follow, land, stand

@@ -9,9 +9,11 @@ from typing import Any
 import bpy
 import numpy as np
 
-from .. import client, opening, payload, proxy, worker_process
+from .. import opening
 from .._core import camera, directions, environment, errors, scene
 from .._core import image as images
+from ..asset import payload, proxy
+from ..client import client, worker_process
 from ..references import Reference
 from .place import report_errors
 

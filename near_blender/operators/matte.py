@@ -6,8 +6,8 @@ from typing import Any
 
 import bpy
 
-from .. import photo_options
 from .._core import errors
+from ..asset import photo_options
 from ..references import Reference
 from ..translations import say
 from . import jobs

@@ -9,9 +9,10 @@ import bpy
 import numpy as np
 from mathutils import Matrix
 
-from .. import cycles_motion, payload, proxy
 from .._core import asset as assets
 from .._core import directions, errors
+from ..asset import payload, proxy
+from ..cycles import motion as cycles_motion
 from ..translations import say
 from .place import is_asset_active, report_errors
 

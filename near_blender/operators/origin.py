@@ -13,11 +13,12 @@ import bpy
 import numpy as np
 from bpy.props import BoolProperty
 
-from .. import client, payload, photo_options, proxy
 from .._core import camera as cameras
 from .._core import errors
 from .._core import image as images
 from .._core import shot as shots
+from ..asset import payload, photo_options, proxy
+from ..client import client
 from ..paths import locate
 from . import jobs, provenance
 from .orbit import is_animated, is_moved

@@ -12,9 +12,10 @@ import bpy
 from bpy.props import BoolProperty, CollectionProperty, FloatVectorProperty, StringProperty
 from bpy.utils import previews
 
-from .. import client, photo_options
 from .._core import errors
 from .._core import shot as shots
+from ..asset import photo_options
+from ..client import client
 from ..paths import RELATIVE, locate
 from ..translations import say
 from . import jobs, landing, provenance

@@ -9,10 +9,12 @@ from typing import Any
 
 import bpy
 
-from .. import colorspace, image_files, photo_options
+from .. import colorspace
 from .._core import errors
 from .._core import image as images
+from ..asset import photo_options
 from ..paths import locate
+from ..shaders import image_files
 from . import jobs
 from .place import is_object_mode, report_errors
 

@@ -12,9 +12,11 @@ import bpy
 import numpy as np
 from mathutils import Matrix
 
-from .. import compositing, log, payload, proxy, translations
+from .. import log, translations
 from .._core import asset as assets
 from .._core import errors, proxy_mesh, thumbnail
+from ..asset import payload, proxy
+from ..engine import compositing
 from ..references import Reference
 from .inheritance import inherit_moves, inherit_settings
 

@@ -10,9 +10,11 @@ import bpy
 import numpy as np
 from bpy.props import StringProperty
 
-from .. import client, photo_options, surface_jobs
 from .._core import camera as cameras
 from .._core import errors
+from ..asset import photo_options
+from ..client import client
+from ..scene import surface_jobs
 from ..translations import say
 from . import jobs, landing, watching
 from .create import find_mesh, name_source

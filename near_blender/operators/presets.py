@@ -8,7 +8,7 @@ from typing import Any
 import bpy
 from bpy.props import EnumProperty
 
-from .. import ordinary
+from ..engine import ordinary
 from ..translations import translate
 
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import bpy
 
-from .. import image_files, photo_options
+from ..asset import photo_options
 from ..references import Reference
+from ..shaders import image_files
 
 _KEEP = {"picture": photo_options.keep_image, "camera": photo_options.keep_camera}  # datablocks of an origin
 

@@ -11,8 +11,9 @@ from typing import Any
 import bpy
 from bpy.props import BoolProperty, EnumProperty, StringProperty
 
-from .. import client, preferences, worker_process
+from .. import preferences
 from .._core import checkpoints, errors, interpreter
+from ..client import client, worker_process
 from ..paths import RELATIVE
 from ..translations import say, translate
 from . import tasks

@@ -12,12 +12,13 @@ from typing import Any
 import bpy
 import numpy as np
 
-from .. import image_files, payload, photo_options
 from .._core import camera as cameras
 from .._core import errors
 from .._core import image as images
 from .._core import shot as shots
-from ..sync import convert_camera
+from ..asset import payload, photo_options
+from ..scene.sync import convert_camera
+from ..shaders import image_files
 from .pictures import name_source
 
 Source = tuple[str, str]  # path and image, as photos have them

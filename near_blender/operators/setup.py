@@ -12,10 +12,12 @@ from collections.abc import Callable, Iterator
 import bpy
 import numpy as np
 
-from .. import client, log, payload, worker_process
+from .. import log
 from .._core import ADDON, camera, environment, errors, image, scene
 from .._core import asset as assets
 from .._core import mesh as meshes
+from ..asset import payload
+from ..client import client, worker_process
 from ..translations import say, translate
 from . import jobs, status, watching
 from .transfer import SAMPLE

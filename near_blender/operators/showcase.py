@@ -13,8 +13,9 @@ import bpy
 from bpy.props import BoolProperty, IntProperty, StringProperty
 from mathutils import Matrix, Vector
 
-from .. import client, contact_sheet, worker_process
 from .._core import errors
+from ..client import client, worker_process
+from ..cycles import contact_sheet
 from ..paths import RELATIVE
 from ..translations import say
 from . import watching

@@ -9,8 +9,9 @@ from typing import Any
 
 import bpy
 
-from .. import log, translations, worker_process
+from .. import log, translations
 from .._core import errors
+from ..client import worker_process
 
 INTERVAL = 0.2  # seconds between looks at the task
 

@@ -23,7 +23,7 @@ Fields = dict[str, Any]
 
 def check(event: Fields, request: Fields) -> None:
     """Raises one of protocol.MALFORMED for an event that is no answer to its request. Both as worker.py lists them; of
-    the second Blender, as cycles_jobs."""
+    the second Blender, as its jobs."""
     fits = EVENTS[event["event"]](event, request) and isinstance(event.get("warning", ""), str)
     if not fits:
         raise ValueError(f"{event['event']!r} of another form than {request['op']!r} asks for")

@@ -20,7 +20,7 @@ SEEN = matting.MattingNetwork(32, lambda seen: (seen[..., 0] > 0.6).astype(np.fl
 
 def make_hints() -> list[bytes]:
     """As an object remembers them. Blender reads them, so it has to be there."""
-    from near_blender import photo_options
+    from near_blender.asset import photo_options
     dabs = np.float32([[.5, .5, .1], [.4, .6, .05]])
     return [photo_options.write_hints(each).encode() for each in (
         Hints((.2, .1, .8, .9), dabs, dabs[:1] / 4, 1), Hints(inside=dabs), Hints((.1, .1, .9, .9)))]
@@ -28,8 +28,8 @@ def make_hints() -> list[bytes]:
 
 def read_hints(path: Path) -> None:
     """As an artist sees them drawn, writes them down again, and has the worker follow them."""
-    from near_blender import photo_options
-    from near_blender.sketch import Sketch
+    from near_blender.asset import photo_options
+    from near_blender.asset.sketch import Sketch
     hints = photo_options.read_hints(path.read_bytes().decode(errors="surrogateescape"))
     if hints is None:
         return

@@ -11,8 +11,10 @@ import numpy as np
 sys.path[:0] = [str(Path(__file__).resolve().parents[2])]
 
 import near_blender
-from near_blender import colorspace, proxy, shader_nodes
+from near_blender import colorspace
+from near_blender.asset import proxy
 from near_blender.operators import pictures
+from near_blender.shaders import shader_nodes
 from near_core import image as images
 from near_core.asset import proxy_mesh
 

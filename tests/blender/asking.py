@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from near_blender import worker_process
+from near_blender.client import worker_process
 from near_core import asset as assets
 from near_core.scene import Settings, camera, environment
 

@@ -13,8 +13,9 @@ bpy = pytest.importorskip("bpy")
 from asking import children
 
 import near_blender
-from near_blender import client, preferences, worker_process
+from near_blender import preferences
 from near_blender._core import ADDON
+from near_blender.client import client, worker_process
 from near_core import asset as assets
 from near_core.asset import CELL, Surfels
 from near_core.directions import encode_octahedral

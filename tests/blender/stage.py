@@ -7,7 +7,8 @@ import bpy
 import numpy as np
 import OpenEXR
 
-from near_blender import cycles_jobs, payload, proxy
+from near_blender.asset import payload, proxy
+from near_blender.cycles import jobs as cycles_jobs
 from near_core import asset as assets
 
 HDRI = Path(bpy.utils.system_resource("DATAFILES")) / "studiolights" / "world"

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 import stage
 
-from near_blender import colorspace, world
+from near_blender import colorspace
+from near_blender.scene import world
+from near_blender.scene.world_light import WorldLight
 
 CONFIG = "ocio://cg-config-v2.1.0_aces-v1.3_ocio-v2.3"  # ACES, which OpenColorIO brings along
 REC709_TO_REC2020 = [[0.6274, 0.3293, 0.0433], [0.0691, 0.9195, 0.0114], [0.0164, 0.0880, 0.8956]]  # ITU-R BT.2087-0
@@ -88,7 +90,7 @@ def test_cards_look_as_in_cycles(tmp_path, color, transform, space):
 
 def read_map() -> np.ndarray:
     """What lights the scene, once it is read."""
-    while not isinstance(light := world.read_light(bpy.context.evaluated_depsgraph_get()), world.WorldLight):
+    while not isinstance(light := world.read_light(bpy.context.evaluated_depsgraph_get()), WorldLight):
         assert light.wait(120)
     return light.environment.map
 

@@ -21,7 +21,7 @@ from asking import children, halt, is_gone, pid_of
 from PIL import Image
 from test_faults import HELLO, Babbler, frame, strike_often
 
-from near_blender import worker_process
+from near_blender.client import worker_process
 from near_core import errors, mesh
 from near_core.create.hints import Hints
 

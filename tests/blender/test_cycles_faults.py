@@ -21,7 +21,10 @@ import stage
 from asking import halt, is_gone, kill
 from test_faults import HELLO, Babbler, frame
 
-from near_blender import client, cycles_process, cycles_scene, surroundings, world
+from near_blender.client import client, cycles_process
+from near_blender.cycles import scene as cycles_scene
+from near_blender.engine import surroundings
+from near_blender.scene import world
 from near_core import errors
 from near_core.worker import protocol
 from tests.attacks import requests

@@ -7,7 +7,7 @@ import bpy
 import pytest
 import zstandard
 
-from near_blender import payload
+from near_blender.asset import payload
 from near_blender.lab import example
 from near_blender.operators.transfer import SAMPLE
 from tests.blender.stage import render

@@ -24,7 +24,8 @@ import stage
 from asking import children, halt, is_gone, kill, pid_of, submit
 
 import near_blender
-from near_blender import client, engine, worker_process
+from near_blender.client import client, worker_process
+from near_blender.engine import engine
 from near_core import errors
 from near_core.worker.protocol import START
 from tests.attacks import mutations

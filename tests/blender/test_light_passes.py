@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import stage
 
-from near_blender import cycles_jobs
+from near_blender.cycles import jobs as cycles_jobs
 from near_core.render import light_passes
 
 ALL = [*light_passes.NAMES]

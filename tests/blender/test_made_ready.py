@@ -6,7 +6,9 @@ import bpy
 import pytest
 import stage
 
-from near_blender import client, engine, surroundings, sync
+from near_blender.client import client
+from near_blender.engine import engine, surroundings
+from near_blender.scene import sync
 from near_core import errors
 from tests.machine import slowness
 

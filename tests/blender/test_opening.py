@@ -9,7 +9,9 @@ import pytest
 import stage
 
 import near_blender
-from near_blender import client, compositing, cycles_scene
+from near_blender.client import client
+from near_blender.cycles import scene as cycles_scene
+from near_blender.engine import compositing
 
 ROOT = Path(__file__).resolve().parents[2]
 

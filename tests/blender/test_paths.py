@@ -4,7 +4,8 @@ import bpy
 import pytest
 import stage
 
-from near_blender import paths, photo_options
+from near_blender import paths
+from near_blender.asset import photo_options
 
 FROM_OPERATORS = {"NEAR_OT_fit_pose", "NEAR_OT_draw_hints"}  # nobody else names their paths
 

@@ -10,7 +10,9 @@ import bpy
 import pytest
 
 import near_blender
-from near_blender import followed_panels, manual, properties
+from near_blender import properties
+from near_blender.panels import followed as followed_panels
+from near_blender.panels import manual
 from near_core import __version__
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -8,7 +8,7 @@ import pytest
 import stage
 
 import near_blender
-from near_blender import payload
+from near_blender.asset import payload
 from near_core import asset as assets
 from near_core.asset import near_file
 

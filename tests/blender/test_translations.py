@@ -9,7 +9,9 @@ import bpy
 import numpy as np
 import pytest
 
-from near_blender import looks, photo_options, preferences_panel, properties, translations
+from near_blender import properties, translations
+from near_blender.asset import looks, photo_options
+from near_blender.panels import preferences as preferences_panels
 from near_core import errors
 from near_core.published import checkpoints
 from near_core.worker import protocol
@@ -17,7 +19,7 @@ from tests.messages import list_templates
 
 ROOT = Path(__file__).resolve().parents[2] / "near_blender"
 GROUPS = (*properties.GROUPS.values(), looks.NEAR_PG_look, photo_options.NEAR_PG_origin, photo_options.NEAR_PG_photo,
-          photo_options.NEAR_PG_origin_photo, preferences_panel.NEAR_AP_preferences)
+          photo_options.NEAR_PG_origin_photo, preferences_panels.NEAR_AP_preferences)
 
 
 def of_properties(found) -> set[str]:

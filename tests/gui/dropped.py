@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 sys.path += os.environ["NEAR_GUI_PACKAGES"].split(os.pathsep)  # the extension brings its own, a checkout does not
 
 import near_blender
-from near_blender import payload
+from near_blender.asset import payload
 from near_blender.operators import jobs, photos
 from tests.gui import hand, stepper
 

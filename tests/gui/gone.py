@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 sys.path += os.environ["NEAR_GUI_PACKAGES"].split(os.pathsep)  # the extension brings its own, a checkout does not
 
 import near_blender
-from near_blender import client
+from near_blender.client import client
 from near_blender.operators import drawing, showcase
 from near_core import errors
 from tests.gui import hand, holds, stepper

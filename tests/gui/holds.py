@@ -15,7 +15,8 @@ from pathlib import Path
 import bpy
 
 import near_blender
-from near_blender import cycles_scene, viewport
+from near_blender.cycles import scene as cycles_scene
+from near_blender.engine import viewport
 
 CALLED = ("invoke", "execute", "modal", "cancel", "draw", "draw_header", "poll", "view_update", "view_draw",
           "update_render_passes")

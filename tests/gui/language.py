@@ -15,7 +15,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 sys.path += os.environ["NEAR_GUI_PACKAGES"].split(os.pathsep)  # the extension brings its own, a checkout does not
 
 import near_blender
-from near_blender import photo_options, translations
+from near_blender import translations
+from near_blender.asset import photo_options
 from near_blender.operators import jobs
 from tests.gui import hand, stepper
 

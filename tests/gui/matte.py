@@ -15,7 +15,7 @@ sys.path[:0] = [str(Path(__file__).resolve().parents[2])]
 sys.path += os.environ["NEAR_GUI_PACKAGES"].split(os.pathsep)  # the extension brings its own, a checkout does not
 
 import near_blender
-from near_blender import payload, photo_options
+from near_blender.asset import payload, photo_options
 from near_blender.operators import drawing, jobs
 from tests.gui import holds, stepper
 from tests.gui.hand import Watch, area, at, draw_box, mouse, region, screenshot, window

@@ -18,7 +18,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 sys.path += os.environ["NEAR_GUI_PACKAGES"].split(os.pathsep)  # the extension brings its own, a checkout does not
 
 import near_blender
-from near_blender import client, draft, viewport
+from near_blender.client import client
+from near_blender.engine import draft, viewport
 from tests.gui import holds, stepper
 
 events: dict = {"draws": [], "reads": []}

@@ -20,7 +20,7 @@ sys.path += os.environ["NEAR_GUI_PACKAGES"].split(os.pathsep)  # the extension b
 from PIL import Image
 
 import near_blender
-from near_blender import photo_options
+from near_blender.asset import photo_options
 from near_blender.operators import drawing, jobs, photos
 from tests.gui import stepper
 from tests.gui.hand import Watch, area, draw_box, screenshot, window

@@ -18,7 +18,9 @@ sys.path.insert(0, str(ROOT))
 sys.path += os.environ["NEAR_GUI_PACKAGES"].split(os.pathsep)  # the extension brings its own, a checkout does not
 
 import near_blender
-from near_blender import client, payload, proxy, viewport, worker_process
+from near_blender.asset import payload, proxy
+from near_blender.client import client, worker_process
+from near_blender.engine import viewport
 from near_core import asset as assets
 from tests.gui import stepper
 

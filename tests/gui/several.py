@@ -15,7 +15,8 @@ sys.path[:0] = [str(Path(__file__).resolve().parents[2])]
 sys.path += os.environ["NEAR_GUI_PACKAGES"].split(os.pathsep)  # the extension brings its own, a checkout does not
 
 import near_blender
-from near_blender import client, payload
+from near_blender.asset import payload
+from near_blender.client import client
 from near_blender.operators import jobs
 from tests.gui import stepper
 from tests.gui.hand import area, screenshot, window

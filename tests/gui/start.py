@@ -46,7 +46,7 @@ def in_viewport(operator, *arguments, **options):
 def at_rest():
     """Lets the viewport come to its last picture."""
     yield 1.0
-    yield from until(lambda: not any(view.is_busy() for view in module("viewport")._views), 90)
+    yield from until(lambda: not any(view.is_busy() for view in module("engine.viewport")._views), 90)
     yield 1.0
 
 

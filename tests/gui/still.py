@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 sys.path += os.environ["NEAR_GUI_PACKAGES"].split(os.pathsep)  # the extension brings its own, a checkout does not
 
 import near_blender
-from near_blender import viewport
+from near_blender.engine import viewport
 from tests.gui import hand, stepper
 
 events: dict = {"blender": bpy.app.version_string}

@@ -36,7 +36,7 @@ def draw(name):
 
 def tell(*more):
     module = sys.modules[NEAR + ".near_core"]
-    worker = sys.modules[NEAR + ".near_blender.client"].get_worker()
+    worker = sys.modules[NEAR + ".near_blender.client.client"].get_worker()
     print("TOLD", module.__version__, worker.check()["version"], *more, sep="|")
 '''
 INSTALL = START + '''

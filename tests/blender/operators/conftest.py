@@ -3,7 +3,7 @@
 import bpy
 import pytest
 
-from near_blender import client
+from near_blender.client import client
 from near_core import asset as assets
 
 

@@ -8,15 +8,17 @@ import numpy as np
 import pytest
 from mathutils import Matrix
 
-from near_blender import baked_mesh, lamp_nodes, scratch
+from near_blender import scratch
+from near_blender.asset import baked_mesh
 from near_blender.operators import bake
+from near_blender.scene import lamp_nodes
 from near_core import errors
 from near_core import mesh as meshes
 from near_core.create.create import create_from_mesh
 from near_core.lab.bench.inputs import SAMPLES
 from tests.attacks.hunt import is_said_well
 from tests.blender import stage
-from tests.blender.test_lamp_nodes import add_by_direction
+from tests.blender.scene.test_lamp_nodes import add_by_direction
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from near_blender import following, payload, photo_options
+from near_blender.asset import following, payload, photo_options
 from near_blender.operators import create, photos, pictures, transfer
 from near_core.create.matting import open_added
 from near_core.errors import NearError

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from near_blender import api, payload
+from near_blender import api
+from near_blender.asset import payload
 from near_blender.operators import transfer
 
 

@@ -10,8 +10,11 @@ from types import SimpleNamespace
 import bpy
 import pytest
 
-from near_blender import client, geometry, payload, references, worker_process
+from near_blender import references
+from near_blender.asset import payload
+from near_blender.client import client, worker_process
 from near_blender.operators import jobs, transfer
+from near_blender.scene import geometry
 from near_core import errors
 from tests.machine import slowness
 

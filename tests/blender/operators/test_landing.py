@@ -8,7 +8,7 @@ import pytest
 import stage
 from mathutils import Matrix, Vector
 
-from near_blender import proxy
+from near_blender.asset import proxy
 from near_blender.operators import landing
 
 

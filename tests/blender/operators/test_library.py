@@ -6,7 +6,7 @@ import bpy
 import numpy as np
 import stage
 
-from near_blender import payload
+from near_blender.asset import payload
 from near_blender.operators import library
 from near_core import asset as assets
 

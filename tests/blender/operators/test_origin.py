@@ -8,8 +8,9 @@ import pytest
 from bpy_extras.object_utils import world_to_camera_view
 from mathutils import Vector
 
-from near_blender import payload, photo_options, sync
+from near_blender.asset import payload, photo_options
 from near_blender.operators import origin, provenance, scene_photos, transfer
+from near_blender.scene import sync
 from near_core import asset as assets
 from near_core.create.hints import Hints
 from near_core.image import read_size

@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from near_blender import client, log, payload, photo_options, worker_process
+from near_blender import log
+from near_blender.asset import payload, photo_options
+from near_blender.client import client, worker_process
 from near_blender.operators import photos, provenance
 
 

@@ -9,7 +9,7 @@ import pytest
 from asking import full_disk
 from PIL import Image
 
-from near_blender import payload, photo_options
+from near_blender.asset import payload, photo_options
 from near_blender.operators import pictures, provenance, scene_photos
 from near_core import errors
 from near_core import image as images

@@ -3,7 +3,8 @@
 import bpy
 import pytest
 
-from near_blender import photo_options, scratch
+from near_blender import scratch
+from near_blender.asset import photo_options
 from near_blender.operators import provenance
 from tests.blender.operators.test_scene_photos import add_camera
 

@@ -11,8 +11,10 @@ import pytest
 import stage
 from PIL import Image
 
-from near_blender import client, payload, preferences, worker_process
+from near_blender import preferences
 from near_blender._core import checkpoints, errors, interpreter
+from near_blender.asset import payload
+from near_blender.client import client, worker_process
 from near_blender.operators import published, setup
 from near_core import asset as assets
 from tests.checkpoints import RENDERING, STRUCTURE, write_encoder, write_small

@@ -10,7 +10,7 @@ from bpy_extras.object_utils import world_to_camera_view
 from mathutils import Vector
 from PIL import Image
 
-from near_blender import payload
+from near_blender.asset import payload
 from near_blender.operators import origin, photos, scene_photos
 from near_core.create.shot import ORTHOGRAPHIC
 from near_core.errors import NearError

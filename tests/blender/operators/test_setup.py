@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import bpy
 import numpy as np
 
-from near_blender import client
+from near_blender.client import client
 from near_blender.operators import jobs, setup
 
 

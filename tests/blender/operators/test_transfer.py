@@ -4,7 +4,8 @@ import bpy
 import numpy as np
 import pytest
 
-from near_blender import log, payload
+from near_blender import log
+from near_blender.asset import payload
 from near_blender.operators import transfer
 from near_core import asset as assets
 

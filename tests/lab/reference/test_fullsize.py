@@ -87,7 +87,7 @@ try:
         seconds.append(round(time.perf_counter() - start, 1))
     status = Path(f"/proc/{client.get_worker().hello['pid']}/status").read_text()
     peak = int(status.split("VmHWM:")[1].split()[0]) / 1e6
-    print(json.dumps({"seconds": seconds, "worker_gb": peak, "voxels": len(near_blender.payload.decode_asset(
+    print(json.dumps({"seconds": seconds, "worker_gb": peak, "voxels": len(near_blender.asset.payload.decode_asset(
         bpy.context.object).coords)}), flush=True)
 finally:
     near_blender.unregister()

@@ -1,0 +1,1 @@
+"""The scene as plain arrays: World, lamps, surfaces, instances and their movement."""
