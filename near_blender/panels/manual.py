@@ -6,7 +6,7 @@ from pathlib import Path
 
 import bpy
 
-PAGE = Path(__file__).resolve().parent / "assets" / "manual.html"
+PAGE = Path(__file__).resolve().parents[1] / "assets" / "manual.html"
 # Blender's names of operators and properties, in small letters, and the page's section; the first that fits counts
 SECTIONS = (
     ("bpy.ops.near.create_asset_from_mesh*", "mesh"), ("bpy.ops.near.create_*", "photos"),

@@ -296,16 +296,19 @@ def test_who_disables_the_add_on_waits_for_what_is_drawn(ball):
 
 
 def test_killed_worker_is_started_again(ball, tmp_path):
-    scene = stage.make_stage()
-    stage.add_asset(ball)
-    before = stage.render(scene, tmp_path)["Combined"]
-    pid = client.get_worker().check()["pid"]
-    scene.render.resolution_percentage = 400
-    killer = threading.Timer(0.15, os.kill, (pid, signal.SIGKILL))
-    killer.start()
-    stage.render(scene, tmp_path)
-    killer.join()
-    scene.render.resolution_percentage = 100
-    after = stage.render(scene, tmp_path)["Combined"]
-    assert client.get_worker().check()["pid"] != pid
-    assert np.abs(after - before).max() < 1e-5
+    try:
+        scene = stage.make_stage()
+        stage.add_asset(ball)
+        before = stage.render(scene, tmp_path)["Combined"]
+        pid = client.get_worker().check()["pid"]
+        scene.render.resolution_percentage = 400
+        killer = threading.Timer(0.15, os.kill, (pid, signal.SIGKILL))
+        killer.start()
+        stage.render(scene, tmp_path)
+        killer.join()
+        scene.render.resolution_percentage = 100
+        after = stage.render(scene, tmp_path)["Combined"]
+        assert client.get_worker().check()["pid"] != pid
+        assert np.abs(after - before).max() < 1e-5
+    finally:
+        client.stop_workers()
