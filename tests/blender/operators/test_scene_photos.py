@@ -336,19 +336,19 @@ def test_one_camera_tells_all_but_how_far_away_the_object_is(tmp_path):
     assert list_corners(bpy.context.object)[:, [0, 2]] == pytest.approx(TRUE[:, [0, 2]], abs=0.05)
 
 
+@pytest.mark.slow
 def test_orthographic_cameras_say_it_as_well(tmp_path, monkeypatch):
     """By their scale; where they stand along their view does not matter. The asset's own camera is such a one, too."""
     add = add_camera
-    monkeypatch.setattr("tests.blender.operators.test_scene_photos.add_camera", lambda *place, lens: add(
-        *place, type="ORTHO", ortho_scale=1.4))
-    bpy.context.scene.cursor.location = (0, 0, 0)
+    monkeypatch.setattr("tests.blender.operators.test_scene_photos.add_camera",
+                        lambda *place, lens: add(*place, type="ORTHO", ortho_scale=1.4))
     bpy.ops.near.create_asset_from_photos(photos=photograph(tmp_path, (0, 90)))
     assert list_corners(bpy.context.object) == pytest.approx(TRUE, abs=0.03)
     assert bpy.ops.near.match_camera() == {"FINISHED"}
     camera = bpy.context.scene.camera
     assert camera.data.type == "ORTHO" and camera.data.ortho_scale == pytest.approx(1.4, rel=0.02)
-    facing = camera.matrix_world.to_quaternion() @ Vector((0, 0, -1))
-    assert facing.dot(bpy.data.objects["From 0"].matrix_world.to_quaternion() @ Vector((0, 0, -1))) > 0.999
+    turns = [ob.matrix_world.to_quaternion() @ Vector((0, 0, -1)) for ob in (camera, bpy.data.objects["From 0"])]
+    assert turns[0].dot(turns[1]) > 0.999
 
 
 def test_a_camera_that_looks_elsewhere_is_named(tmp_path):
