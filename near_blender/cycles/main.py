@@ -11,7 +11,7 @@ Messages beside near_core.worker.worker's "cancel" and "quit"; `scene` names the
     open       id, scene                                   so that the next request need not wait for it
     draw       id, scene, _POSE, camera, size, border, proxies, passes, samples, denoise, threads, transparent, holes,
                holdouts, screens
-    probe      id, scene, _POSE, probes, proxies, size, samples, denoise, threads
+    probe      id, scene, _POSE, probes, proxies, size, samples, denoise, threads, groups, behind
     occluders  id, scene, _POSE, proxies, budget
     world      id, path, world, frame, samples, width, seen_width, widest, lighting, painted
     lamp       id, path, name, turn, frame, surface, painted

@@ -128,7 +128,7 @@ class OrdinaryThings:
         held: (H, W, 1), what holdouts cover."""
         alpha = made["Combined"][..., 3] * (held[..., 0] == 0)
         found = screening.find(alpha, made["Depth"][..., 0], camera, self._filter_width)
-        return found if self._spares(len(found) * screening.EDGE ** 2) else found[:0]
+        return found if self._spares(len(found) * screening.ScreenConfig.edge ** 2) else found[:0]
 
     def _spares(self, pixels: int) -> bool:
         """Whether not to draw so many pixels spares more than it takes to tell Cycles, which then sorts all that it has

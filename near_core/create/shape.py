@@ -62,7 +62,7 @@ def carve_solid(model: NearMini, view: PhotoView, progress: Progress = silent,
     seam[near] = view.near_jumps(uv[near])
     fades = config.hang_fade + config.hang_narrowing * measure_narrowing(view)
     deep = _smooth_hidden(deep, behind, seam, fades, config)
-    if config.closing:
+    if config.closing and config.thickness != "full":  # which is as deep as networks say
         share = _measure_closing(view, logits, uv[near], config)
         deep.ravel()[near] = close_sides(deep.ravel()[near], view, uv[near], depth[near], share, config)
     outline, behind = np.clip(silhouette, -1, 1).reshape(deep.shape), behind.reshape(deep.shape)

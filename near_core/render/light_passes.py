@@ -17,7 +17,6 @@ PATHS = ("Direct", "Indirect")
 COLORED = tuple(f"{kind} {part}" for kind in KINDS for part in (*PATHS, "Color"))
 NAMES = (*COLORED, "Volume Direct", "Volume Indirect", "Emission", "Environment")
 OF_ASSETS = tuple(name for name in NAMES if name in scene.CHANNELS)
-LEAST_COLOR = 1e-5  # darker ones send nothing that is seen
 
 
 def complete(wanted: Iterable[str]) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ with its parent. Requests, each a dict with `op`:
     render    id, channel, instances, camera, environment, backdrop, settings, and where there are any lamps (a list of
               scene.Lamp), occluders (hash), shutter and lens (scene.Shutter, scene.Lens); instances are dicts of asset
               (hash), matrix, and where there are any deformation and probe (hashes), unlit_by (numbers of lamps), look
-              (a scene.AssetLook), shadow and name (as scene.Instance's)
+              (a scene.AssetLook), shadow, name and group (as scene.Instance's)
     prepare   as render, of which the light may still be unknown: the next "render" finds its assets ready
     bake      id, kind, side, instances, environment, backdrop, lamps, occluders; of the one instance a "mesh" with maps
               of side texels, "splats" whose cube has the edge `extent`, or the PSNR of the "asset": worker.baking

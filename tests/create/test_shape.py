@@ -212,3 +212,22 @@ def test_one_photos_shape_fills_the_cube_and_is_seen_where_it_was():
     np.testing.assert_allclose(low + high, 0, atol=1e-5)
     assert (high - low).max() == pytest.approx(1, abs=1e-5)
     np.testing.assert_allclose(project(settled, view.camera)[0], project(mesh.vertices, camera)[0], atol=1e-4)
+
+
+@pytest.mark.parametrize("hint", ["auto", "full"])
+def test_who_says_full_gets_all_that_networks_think(model, monkeypatch, hint):
+    """A ball's front, and a solid behind it as long as the cube, of which networks are not sure."""
+    view = view_of(cameras.orbit(0, 0, 3, 30, 128, 128), np.zeros((128, 128), np.float32))
+    y, x = (np.mgrid[:128, :128] - 63.5) / 20
+    view.mask[:] = np.hypot(x, y) < 1
+    view.normal[:] = np.stack([x, y, -np.sqrt(np.clip(1 - x * x - y * y, 0.01, None))])
+    view.front[:] = np.where(view.mask, -0.4, 0)
+    view.back[:] = view.front + 0.8
+    alpha = view.mask.repeat(2, 0).repeat(2, 1).astype(np.float32)
+    view.photo = Photo(np.zeros((256, 256, 3)), alpha, (0, 0, 256), (256, 256), (88, 88, 168, 168))
+    logits = np.where(np.abs(compute_cell_centres(64)[:, 1]) < 0.4, 1.0, -5).reshape(64, 64, 64).astype(np.float32)
+    monkeypatch.setattr(shape, "predict_solid", lambda model, views: logits)
+    monkeypatch.setattr(shape, "doubt_depth", lambda view, logits, config: 0)
+    made = [(shape.carve_solid(model, view, config=ReconstructionConfig(thickness=hint, closing=closing)) > 0).sum()
+            for closing in (0, 1)]
+    assert (made[1] == made[0]) == (hint == "full") and made[1] > 0

@@ -7,6 +7,7 @@ from near_core.render import screens
 from near_core.scene import camera as cameras
 
 CAMERA = cameras.orbit(30, 20, 3, 40, 96, 70)
+EDGE, AROUND = screens.ScreenConfig.edge, screens.ScreenConfig.around
 
 
 def ball(camera, radius=0.7):
@@ -34,12 +35,12 @@ def look_at(camera, points):
 def test_squares_lie_behind_what_hides_them(camera):
     alpha, depth = ball(camera)
     found = screens.find(alpha, depth, camera)
-    assert 0.5 < screens.EDGE ** 2 * len(found) / (alpha == 1).sum() < 0.95
+    assert 0.5 < EDGE ** 2 * len(found) / (alpha == 1).sum() < 0.95
     at, away = look_at(camera, found.astype(np.float64))
     for (left, top), (right, bottom), place in zip(at.min(1).round().astype(int), at.max(1).round().astype(int), away):
-        assert (right - left, bottom - top) == (screens.EDGE, screens.EDGE)
-        around = slice(max(top - screens.AROUND, 0), bottom + screens.AROUND), slice(
-            max(left - screens.AROUND, 0), right + screens.AROUND)
+        assert (right - left, bottom - top) == (EDGE, EDGE)
+        around = slice(max(top - AROUND, 0), bottom + AROUND), slice(
+            max(left - AROUND, 0), right + AROUND)
         assert (alpha[around] == 1).all()
         assert (place > depth[top:bottom, left:right].max() + 10 * camera.measure_pixel(place)).all()
 
