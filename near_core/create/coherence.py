@@ -45,6 +45,7 @@ class CoherenceConfig:
     tries: int = 3  # of a round, with ever shorter ways
     slope_step: float = 0.002  # of distances and shifts, by which slopes are measured
     settled: float = 0.001  # share of the squares by which they become less at least
+    contradiction: float = 2.0  # pixels of lack from which photos are told not to fit
 
 
 Place = Callable[[float], list[Camera]]  # all photos' cameras, of the crops, were they taken from so many degrees
@@ -65,6 +66,13 @@ def find_elevation(photos: Sequence[Photo], place: Place, likely: float, progres
         for sign in (-1, 1):
             search.try_height(best + sign * config.step / 2**halving, search.found[best][1])
     return search.find_best()
+
+
+def measure_lack(photos: Sequence[Photo], cameras: Sequence[Camera],
+                 config: CoherenceConfig = CoherenceConfig()) -> float:
+    """How far outlines are from being filled, pixels of the crop in the mean, however cameras are moved away and
+    sideways. cameras: of the crops, a guess."""
+    return _Rays(photos, config).settle(cameras, np.zeros((len(photos), 3)))[0]
 
 
 class _Search:

@@ -13,7 +13,7 @@ from ..models.mini.runtime import NearMini
 from ..progress import Progress, part, silent
 from ..scene import Camera
 from .alignment import Agreement, align_cameras
-from .coherence import CoherenceConfig, find_elevation
+from .coherence import CoherenceConfig, find_elevation, measure_lack
 from .config import AlignmentConfig
 from .extents import fit_block
 from .photo import FOV, Photo
@@ -93,7 +93,7 @@ def place_cameras(model: NearMini, shots: Sequence[Shot], photos: Sequence[Photo
         notes.append(Message("{photo} seems to be taken from {turn:.0f} degrees; choose its view if that is wrong.",
                              photo=shots[number].name, turn=turn))
     usual = _find_height(shots, photos, turns, usual, part(progress, 0.2, 0.7), config)
-    cameras = [_look_from(turn, shot, photo, usual) for turn, shot, photo in zip(turns, shots, photos)]
+    cameras = likely = [_look_from(turn, shot, photo, usual) for turn, shot, photo in zip(turns, shots, photos)]
     if any(free) and len(photos) > 1:
         cameras = align_cameras(photos, cameras, free, part(progress, 0.7, 0.9), config)
     progress("Cameras", 0.9)
@@ -102,9 +102,29 @@ def place_cameras(model: NearMini, shots: Sequence[Shot], photos: Sequence[Photo
     if stranger is not None:
         notes.append(Message("{photo} does not fit the other photos and is left out: it shows something else, or from "
                              "another side.", photo=shots[stranger].name))
-    elif agreement.contradicts(config.found_doubt if any(photo.is_found for photo in photos) else config.doubt):
-        notes.append(_name_contradiction([shot.name for shot in shots], agreement))
+    else:
+        notes += _list_doubts(shots, photos, agreement, likely if all(free) else [], config)
     return [PlacedPhoto(*each) for number, each in enumerate(zip(shots, photos, cameras)) if number != stranger]
+
+
+def _list_doubts(shots: Sequence[Shot], photos: Sequence[Photo], agreement: Agreement, likely: Sequence[Camera],
+                 config: AlignmentConfig) -> list[Message]:
+    """A sentence where photos contradict each other. likely: where they were taken as their views say, before their
+    outlines moved that; none where cameras were told."""
+    guessed = any(photo.is_found for photo in photos)
+    if agreement.contradicts(config.found_doubt if guessed else config.doubt):
+        return [_name_contradiction([shot.name for shot in shots], agreement)]
+    if not guessed and len(likely) >= CoherenceConfig.fewest and _fit_nothing(photos, likely, config):
+        return [Message("The photos' outlines do not fit one object with these views. Choose the view of each photo, "
+                        "or leave out those that show something else.")]
+    return []
+
+
+def _fit_nothing(photos: Sequence[Photo], likely: Sequence[Camera], config: AlignmentConfig) -> bool:
+    """Whether outlines lack much as long as cameras do not turn."""
+    some = slice(None, None, -(-len(photos) // CoherenceConfig.most))
+    cameras = fit_block(photos[some], likely[some], [True] * len(photos[some]), config).cameras
+    return measure_lack(photos[some], cameras) > CoherenceConfig.contradiction
 
 
 def _name_contradiction(names: Sequence[str], agreement: Agreement) -> Message:

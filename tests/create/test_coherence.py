@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from near_core.create.coherence import CoherenceConfig, find_elevation
+from near_core.create.coherence import CoherenceConfig, find_elevation, measure_lack
 from near_core.create.extents import fit_block
 from near_core.create.poses import place_cameras
 from near_core.create.shot import Shot
@@ -30,6 +30,12 @@ def test_outlines_tell_from_how_high_photos_were_taken(height, likely):
 def test_what_looks_alike_from_all_sides_does_not():
     photos, _ = photographed(TURNS, 25, np.array([[0, 0, 0, 0.4]]))
     assert find_elevation(photos, place_around(photos), 14.0, config=QUICK) == pytest.approx(14.0, abs=1.0)
+
+
+def test_photos_that_were_taken_from_elsewhere_lack_much_wherever_their_cameras_move():
+    photos, _ = photographed(TURNS)
+    assert measure_lack(photos, place_around(photos)(12.0), QUICK) < 0.1
+    assert measure_lack(photos, place_around(photos, (0, 0, 0, 0))(12.0), QUICK) > CoherenceConfig.contradiction
 
 
 def test_what_is_told_stays_and_of_two_photos_networks_tell(model, monkeypatch):

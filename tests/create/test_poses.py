@@ -62,6 +62,17 @@ def test_photos_that_contradict_each_other_are_told_of(model):
     assert not notes
 
 
+def test_photos_that_fit_no_object_from_where_they_are_said_to_be_taken_are_told_of(model, monkeypatch):
+    turns = (0, 90, 180, 270)
+    photos, _ = photographed(turns)
+    notes: list[str] = []
+    place_cameras(model, [Shot(f"{turn}.png", azimuth=turn, elevation=12, fov=35) for turn in turns], photos, notes)
+    assert not notes
+    monkeypatch.setattr("near_core.create.poses.Agreement.contradicts", lambda *_: False)  # cells do not tell it always
+    place_cameras(model, [Shot(f"{turn}.png", azimuth=0, elevation=12, fov=35) for turn in turns], photos, notes)
+    assert len(notes) == 1 and "do not fit one object" in notes[0]
+
+
 def test_sides_that_nobody_told_are_found_together(model):
     """Those from which all outlines agree, not each one's alone."""
     turns = (0, 180, -90, 90)
