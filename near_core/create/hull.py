@@ -89,6 +89,11 @@ def measure_outline(photo: Photo, band: int, finer: int = 1, alone: bool = False
     return _measure_distance(photo.alpha if alone else _open_borders(photo), band, finer)
 
 
+def shows_outline(photo: Photo) -> bool:
+    """Whether there is an outline at all: there is none where the photo's borders cut the object off all around."""
+    return bool((_open_borders(photo) <= 0.5).any())
+
+
 def _open_borders(photo: Photo) -> np.ndarray:
     """A photo's alpha (S, S), 1 beyond those borders of the photo that cut the object off."""
     x, y, side = photo.crop

@@ -16,6 +16,7 @@ from .alignment import Agreement, align_cameras
 from .coherence import CoherenceConfig, find_elevation, measure_lack
 from .config import AlignmentConfig
 from .extents import fit_block
+from .hull import shows_outline
 from .photo import FOV, Photo
 from .shot import Shot, check_count
 from .sides import SideSearch, Way, list_free_sides
@@ -114,7 +115,7 @@ def _list_doubts(shots: Sequence[Shot], photos: Sequence[Photo], agreement: Agre
     guessed = any(photo.is_found for photo in photos)
     if agreement.contradicts(config.found_doubt if guessed else config.doubt):
         return [_name_contradiction([shot.name for shot in shots], agreement)]
-    if not guessed and len(likely) >= CoherenceConfig.fewest and _fit_nothing(photos, likely, config):
+    if not guessed and _fit_nothing(photos, likely, config):
         return [Message("The photos' outlines do not fit one object with these views. Choose the view of each photo, "
                         "or leave out those that show something else.")]
     return []
@@ -122,9 +123,13 @@ def _list_doubts(shots: Sequence[Shot], photos: Sequence[Photo], agreement: Agre
 
 def _fit_nothing(photos: Sequence[Photo], likely: Sequence[Camera], config: AlignmentConfig) -> bool:
     """Whether outlines lack much as long as cameras do not turn."""
-    some = slice(None, None, -(-len(photos) // CoherenceConfig.most))
-    cameras = fit_block(photos[some], likely[some], [True] * len(photos[some]), config).cameras
-    return measure_lack(photos[some], cameras) > CoherenceConfig.contradiction
+    seen = [(photo, camera) for photo, camera in zip(photos, likely) if shows_outline(photo)]
+    seen = seen[::-(-len(seen) // CoherenceConfig.most)] if len(seen) >= CoherenceConfig.fewest else []
+    if not seen:
+        return False
+    some, cameras = zip(*seen)
+    return measure_lack(some, fit_block(some, cameras, [True] * len(some), config).cameras
+                        ) > CoherenceConfig.contradiction
 
 
 def _name_contradiction(names: Sequence[str], agreement: Agreement) -> Message:
@@ -148,7 +153,8 @@ def _find_height(shots: Sequence[Shot], photos: Sequence[Photo], turns: Sequence
                  progress: Progress, config: AlignmentConfig, coherence: CoherenceConfig = CoherenceConfig()) -> float:
     """From how many degrees photos were taken of which nobody said it, all from the same. turns: their azimuths. usual:
     what the networks say, and what it is of so few photos that outlines do not tell."""
-    level = [number for number, shot in enumerate(shots) if shot.camera is None and shot.elevation is None]
+    level = [number for number, shot in enumerate(shots)
+             if shot.camera is None and shot.elevation is None and shows_outline(photos[number])]
     if len(level) < coherence.fewest:
         return usual
     level.sort(key=lambda number: turns[number] % 360)

@@ -5,6 +5,7 @@ import pytest
 
 from near_core.create.coherence import CoherenceConfig, find_elevation, measure_lack
 from near_core.create.extents import fit_block
+from near_core.create.photo import prepare
 from near_core.create.poses import place_cameras
 from near_core.create.shot import Shot
 from near_core.create.view import measure_elevation
@@ -52,3 +53,11 @@ def test_what_is_told_stays_and_of_two_photos_networks_tell(model, monkeypatch):
     asked.clear()
     place_cameras(model, shots[:2], photos[:2], [])
     assert not asked
+
+
+def test_photos_that_things_fill_tell_nothing(model):
+    """Their borders cut the thing off all around: there is no outline."""
+    rng = np.random.default_rng(0)
+    photos = [prepare(rng.integers(0, 255, (150, 200, 3), np.uint8), np.ones((150, 200), np.float32)) for _ in range(3)]
+    made = place_cameras(model, [Shot(f"{turn}.png", azimuth=turn, fov=35) for turn in (0, 90, 180)], photos, [])
+    assert all(np.isfinite(each.camera.world_to_camera).all() for each in made)
