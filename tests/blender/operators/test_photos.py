@@ -60,6 +60,7 @@ def test_photos_from_two_sides_become_an_asset(tmp_path):
     assert -0.16 < upper.min() and upper.max() < 0.16 and np.ptp(place[:, 0]) > 0.5
 
 
+@pytest.mark.slow
 def test_an_asset_of_packed_photos_is_made_again_from_them(tmp_path):
     """In another session, where the files are gone, and of one more than before, whose view is found."""
     rows = []
