@@ -69,6 +69,7 @@ def turn_around():
     yield 0.5
     disable()
     yield from stepper.until(lambda: not bpy.app.is_job_running("RENDER"), 60)
+    bpy.context.view_layer.update()  # Blender works matrices out anew when it draws next
     now = [list(row) for row in scene.camera.matrix_world], scene.render.filepath, len(handlers)
     events["turntable"] = before == now
     near_blender.register()
