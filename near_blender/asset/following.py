@@ -13,7 +13,7 @@ from typing import Any
 import bpy
 import numpy as np
 
-from .. import opening
+from .. import handlers, opening
 from .._core import deformation, errors
 from . import payload, proxy
 
@@ -174,13 +174,14 @@ def _on_change(*_: Any) -> None:
     _problems.clear()
 
 
+_HANDLERS = {"depsgraph_update_post": _on_change, "frame_change_post": _on_change}
+
+
 def register() -> None:
     opening.add(_problems.clear)
-    bpy.app.handlers.depsgraph_update_post.append(_on_change)
-    bpy.app.handlers.frame_change_post.append(_on_change)
+    handlers.add(_HANDLERS)
 
 
 def unregister() -> None:
-    bpy.app.handlers.frame_change_post.remove(_on_change)
-    bpy.app.handlers.depsgraph_update_post.remove(_on_change)
+    handlers.remove(_HANDLERS)
     opening.remove(_problems.clear)

@@ -7,6 +7,7 @@ from typing import Any
 
 import bpy
 
+from .. import handlers
 from . import payload
 
 _known = 0  # meshes, when they were last looked at
@@ -44,19 +45,15 @@ def _on_update(*_: Any) -> None:
 
 
 # where Blender tells of imports, what is tidied belongs to their undo step; before, every step back is tidied again
-_HANDLERS: list[tuple[Any, Any]] = (
-    [(bpy.app.handlers.blend_import_post, _on_import)] if hasattr(bpy.app.handlers, "blend_import_post") else
-    [(bpy.app.handlers.depsgraph_update_post, _on_update), (bpy.app.handlers.undo_post, _on_import),
-     (bpy.app.handlers.redo_post, _on_import)])
+_HANDLERS = ({"blend_import_post": _on_import} if hasattr(bpy.app.handlers, "blend_import_post") else
+             {"depsgraph_update_post": _on_update, "undo_post": _on_import, "redo_post": _on_import})
 
 
 def register() -> None:
-    for handlers, handler in _HANDLERS:
-        handlers.append(handler)
+    handlers.add(_HANDLERS)
 
 
 def unregister() -> None:
-    for handlers, handler in _HANDLERS:
-        handlers.remove(handler)
+    handlers.remove(_HANDLERS)
     if bpy.app.timers.is_registered(tidy):
         bpy.app.timers.unregister(tidy)

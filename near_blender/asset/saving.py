@@ -10,6 +10,7 @@ from typing import Any
 
 import bpy
 
+from .. import handlers
 from . import photo_options
 
 _BESIDE = "//"  # how a path begins that goes from the file's folder
@@ -88,22 +89,14 @@ def _make_groups() -> None:
             near.origin.id_properties_ensure()
 
 
+# of imports Blender tells from 4.3 on
 _HANDLERS = {"save_pre": _on_saving, "save_post": _on_saved, "save_post_fail": _on_saved,
              "blend_import_post": _on_import}
 
 
-def _list_handlers() -> Iterator[tuple[list[Any], Any]]:
-    """Those that this Blender has: of imports they came with 4.3."""
-    for name, handler in _HANDLERS.items():
-        if hasattr(bpy.app.handlers, name):
-            yield getattr(bpy.app.handlers, name), handler
-
-
 def register() -> None:
-    for handlers, own in _list_handlers():
-        handlers.append(own)
+    handlers.add(_HANDLERS)
 
 
 def unregister() -> None:
-    for handlers, own in _list_handlers():
-        handlers.remove(own)
+    handlers.remove(_HANDLERS)

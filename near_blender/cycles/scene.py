@@ -18,7 +18,7 @@ from typing import Any
 import bpy
 import numpy as np
 
-from .. import log, scratch
+from .. import handlers, log, scratch
 from .._core import errors
 from ..asset import looks
 from ..client import cycles_loss
@@ -221,11 +221,9 @@ _HANDLERS = {"depsgraph_update_post": _on_update, "load_post": _on_load, "undo_p
 
 
 def register() -> None:
-    for name, handler in _HANDLERS.items():
-        getattr(bpy.app.handlers, name).append(handler)
+    handlers.add(_HANDLERS)
 
 
 def unregister() -> None:
-    for name, handler in _HANDLERS.items():
-        getattr(bpy.app.handlers, name).remove(handler)
+    handlers.remove(_HANDLERS)
     forget()

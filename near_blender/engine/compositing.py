@@ -11,6 +11,7 @@ from typing import Any
 
 import bpy
 
+from .. import handlers
 from .._core import errors
 from ..scene import sync
 from . import passes
@@ -374,12 +375,10 @@ _HANDLERS = {"depsgraph_update_post": _on_update, "render_init": _on_render, "re
 
 
 def register() -> None:
-    for name, handler in _HANDLERS.items():
-        getattr(bpy.app.handlers, name).append(handler)
+    handlers.add(_HANDLERS)
 
 
 def unregister() -> None:
-    for name, handler in _HANDLERS.items():
-        getattr(bpy.app.handlers, name).remove(handler)
+    handlers.remove(_HANDLERS)
     if bpy.app.timers.is_registered(_catch_up):
         bpy.app.timers.unregister(_catch_up)

@@ -96,6 +96,16 @@ def test_a_blurred_picture_and_one_with_a_divided_world_add_up(scene, tmp_path):
     assert np.abs(add_up(made) - made["Combined"][..., :3]).max() < 1 / 255
 
 
+def draw_with_cycles(scene, folder):
+    """The passes of Cycles, with a ball of mesh in the asset's place."""
+    bpy.ops.mesh.primitive_uv_sphere_add(radius=0.675, segments=64, ring_count=32)
+    bpy.ops.object.shade_smooth()
+    add_material(bpy.context.object, Base_Color=(0.8, 0.1, 0.1, 1), Roughness=0.3)
+    bpy.data.objects["Asset"].hide_render = True
+    scene.render.engine, scene.cycles.samples, scene.cycles.use_denoising = "CYCLES", 256, False
+    return stage.render(scene, folder, "truth")
+
+
 @pytest.mark.parametrize("among", [False, True])
 def test_each_is_that_of_cycles(scene, tmp_path, among):
     if among:
@@ -103,12 +113,7 @@ def test_each_is_that_of_cycles(scene, tmp_path, among):
         add_material(bpy.context.object, Base_Color=(0.2, 0.7, 0.3, 1), Roughness=0.8)
     scene.near.samples = 64
     made = stage.render(scene, tmp_path)
-    bpy.ops.mesh.primitive_uv_sphere_add(radius=0.675, segments=64, ring_count=32)
-    bpy.ops.object.shade_smooth()
-    add_material(bpy.context.object, Base_Color=(0.8, 0.1, 0.1, 1), Roughness=0.3)
-    bpy.data.objects["Asset"].hide_render = True
-    scene.render.engine, scene.cycles.samples, scene.cycles.use_denoising = "CYCLES", 256, False
-    truth = stage.render(scene, tmp_path, "truth")
+    truth = draw_with_cycles(scene, tmp_path)
     assert {*made} == {*truth}
     middle = np.s_[14:32, 24:40]  # of the ball, all of it red
     for name in ALL:
@@ -210,12 +215,7 @@ def test_light_groups_are_those_of_cycles(scene, tmp_path, among):
     groups = add_groups(scene)
     scene.near.samples = 64
     made = stage.render(scene, tmp_path)
-    bpy.ops.mesh.primitive_uv_sphere_add(radius=0.675, segments=64, ring_count=32)
-    bpy.ops.object.shade_smooth()
-    add_material(bpy.context.object, Base_Color=(0.8, 0.1, 0.1, 1), Roughness=0.3)
-    bpy.data.objects["Asset"].hide_render = True
-    scene.render.engine, scene.cycles.samples, scene.cycles.use_denoising = "CYCLES", 256, False
-    truth = stage.render(scene, tmp_path, "truth")
+    truth = draw_with_cycles(scene, tmp_path)
     assert {*made} == {*truth}
     middle = np.s_[14:32, 24:40]  # of the ball, all of it red
     for name in groups[:3 if among else 2]:
