@@ -10,7 +10,7 @@ import numpy as np
 
 from ..image import srgb_decode
 from ..image.filters import drop_specks, grow, label_pieces
-from .config import MattingConfig
+from .photo_config import MattingConfig
 
 _XYZ = np.array([[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750],
                  [0.0193339, 0.1191920, 0.9503041]], np.float32) / np.float32([[0.95047], [1], [1.08883]])

@@ -3,7 +3,7 @@ which it was measured, if it was."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
 
@@ -46,6 +46,26 @@ DETAILS = {"draft": None, "standard": SkinConfig(), "closeup": SkinConfig(120_00
 
 
 @dataclass(frozen=True)
+class GuessConfig:
+    """What fields of ReconstructionConfig are where the camera of the one photo is a guess: what the photo shows tells
+    more than the networks' solid then."""
+
+    stacks: bool = True
+    side_smoothing: int = 12
+    side_start: float = 0.14  # what hangs beside is no deeper
+    closing: float = 1.0
+    cube_room: float = 0.05
+    rim_smoothing: float = 1.0
+    turned_error: float = 0.31
+    slender_outline: float = 0.4
+    hidden_weight: float = 0.03
+    hang_fade: float = 0.03
+    front_blur_radius: int = 30  # the front is better than the solid then
+    layers_slope: float = 12.0
+    thin_width: float = 0.1
+
+
+@dataclass(frozen=True)
 class ReconstructionConfig:
     """From a photo's layers to a shape and its material."""
 
@@ -53,23 +73,18 @@ class ReconstructionConfig:
     jump_share: float = 1.5  # times as steep as around it a jump is; what is not is a slope that is seen obliquely
     jump_radius: int = 3  # pixels of 128, twice; what is around
     side_smoothing: int = 0  # times that a field is smoothed where it is thick and hidden, after the outline: "sides"
-    guessed_side_smoothing: int = 12  # the same where the camera is a guess
     side_reach: int = 4  # cells of 128^3 beyond the outline that take part in that
     side_start: float = float("inf")  # asset units behind the outline from which sides run parallel: "walls"
-    guessed_side_start: float = 0.14  # the same where the camera is a guess; what hangs beside is no deeper
     side_radius: int = 10  # pixels of 128, thrice; from how far is taken how deep the outline around lies
     closing: float = 0.0  # how much sides close as those of an ellipsoid do behind the outline: "profiles"
-    guessed_closing: float = 1.0  # the same where the camera is a guess
     closing_logits: tuple[float, float] = (1.2, 1.6)  # the most that is said along the view: wholly so, not at all
     closing_sines: tuple[float, float] = (0.2, 0.3)  # of normals along the outline: of a box, of something round
     side_length: float = 1.6  # times a part's radius that it is deep behind its outline then, at most
     side_calm: int = 4  # pixels of 128, twice; how calm that profile is, while the outline may be frayed
     cube_room: float = 0.0  # asset units around the cube in which one photo's solid is made, then settled: "the frame"
-    guessed_cube_room: float = 0.05  # the same where the camera is a guess
     outside_fall: float = 0.5  # logits that a solid loses per cell of 64^3 outside of the networks' cube
     rim_pixels: int = 3  # of 128; how wide the outline's rim is inside
     rim_smoothing: float = 0.0  # share of hidden_smoothing that this rim has, too: "rims"
-    guessed_rim_smoothing: float = 1.0  # the same where the camera is a guess
     seam_radius: int = 2  # pixels of 128 around a jump in which a photo does not tell where the surface is
     seam_smoothing: tuple[float, ...] = (1.0, -1.05) * 9  # further steps of the field's smoothing there
     whole_alpha: float = 0.8  # of the networks' picture; a pixel of more shows the object alone
@@ -94,9 +109,8 @@ class ReconstructionConfig:
     mirror_own: float = 16.0  # times that a cell counts more than its mirror image where both are seen
     turned_wall: float = 3.0  # cells of 128^3; how thick the wall of something turned and hollow is
     turned_elevation: float = 50.0  # degrees; of several photos, steeper ones do not tell how something is turned
-    stacks: bool = False  # whether a cup on its saucer is made of two turned things: where the camera is a guess
+    stacks: bool = False  # whether a cup on its saucer is made of two turned things: "a cup on its saucer"
     turned_error: float = 0.0  # of what is taken for turned without a hint, at most: "regular things"
-    guessed_turned_error: float = 0.31  # the same where the camera is a guess
     turned_overlap: float = 0.62  # of the networks' solid with the turned one, at least
     turned_mirror_error: float = 4.0  # cells of 128^3 by which its photo contradicts symmetry, at most, as a handle
     turned_excess: float = 1.35  # times that the networks' solid is larger than the turned one, at most
@@ -113,7 +127,6 @@ class ReconstructionConfig:
     mirror_rim: int = 3  # pixels of 128 by which such a hull may stay inside the object anywhere
     mirror_facing: float = 0.9  # cosine between a photo's view and a mirror's normal; beyond, it tells nothing of that
     slender_outline: float = 0.25  # width over height; what is more slender is no deeper than a round body
-    guessed_slender_outline: float = 0.4  # the same where the camera is a guess
     flat_outline: float = 0.7  # of the largest outline, which several photos of something flat need to show it so
     turned_handle: float = 0.02  # of a turned thing's pixels; something smaller beside its body is no handle
     handle_reach: float = 0.5  # square of how far a handle reaches from the body over its area, pixels, at least
@@ -132,20 +145,15 @@ class ReconstructionConfig:
     debris_share: float = 0.01  # of the largest piece's cells; smaller pieces of a solid are none
     fair_smoothing: tuple[float, ...] = (1.0, -1.05) * 3  # steps of the field's smoothing where no photo shows it
     hidden_weight: float = 0.3  # of the solid where it is thick and no photo shows it, over 1 where one does: "lumps"
-    guessed_hidden_weight: float = 0.03  # the same where the camera is a guess
     stiffness: float = 1.0  # of such a solid on cells of 32^3; how much it likes to be straight
     hang_fade: float = 0.1  # cells of 128^3 by which what is hidden is less deep than the cell above it, at least
-    guessed_hang_fade: float = 0.03  # the same where the camera is a guess
     hang_narrowing: float = 4.0  # more of that where the photo's object is narrower than above, over its width
     broad_radius: int = 4  # cells of 64^3 from inside to outside of what is thick enough for all of that
     front_blur_radius: int = 6  # pixels of 128, twice; how smooth the step from the layers' front to the solid's is
-    guessed_blur_radius: int = 30  # the same where the camera is a guess: the front is better than the solid then
     front_calm: float = 0.02  # of a pixel's weight that the usual step has everywhere: "combs"
     front_lag: float = 0.3  # asset units by which the solid may begin farther behind than usual: "combs"
     layers_slope: float = 0.0  # logits per body's width that the solid loses behind the layers' back and a round body
-    guessed_layers_slope: float = 12.0  # the same where the camera is a guess
     thin_width: float = 0.0  # asset units; what is no wider, as bars and legs, is no deeper than a round body
-    guessed_thin_width: float = 0.1  # the same where the camera is a guess
     minimum_thickness: float = 2.5  # cells of 128^3; how thick what a photo shows is at least: "each step"
     smoothing: tuple[float, ...] = (0.6, -0.62) * 3  # steps of the mesh's smoothing: shares of the way to the mean
     normal_smoothing: int = 16  # times that normals of several photos' shape are averaged: steps of hulls show in them
@@ -163,6 +171,11 @@ class ReconstructionConfig:
     refine: bool = False  # an artist's wish: several photos come back, whatever it costs other views
     saturation: float = 1.1  # times; the mean of what is likely is paler than any of it: "each leg of intrinsics"
     metallic_gain: float = 2.0  # times, of several photos; one is too unsure of metals: "what is wrong with colours"
+    guess: GuessConfig = GuessConfig()  # where the camera is a guess
+
+    def doubt_camera(self) -> ReconstructionConfig:
+        """The config for one photo whose camera is a guess."""
+        return replace(self, **asdict(self.guess))
 
 
 @dataclass(frozen=True)
@@ -328,71 +341,3 @@ class RefinementConfig:
     farthest: float = 4.0  # times brighter or darker that a colour may become
     dark: float = 0.05  # linear; below it errors count as if it were so bright
     whole_trust: float = 0.5  # of a surfel in a photo from which its pixels count in full
-
-
-@dataclass(frozen=True)
-class DelightingConfig:
-    """What of a photo's light is taken out of the colours that the networks find: "what does delighting buy"."""
-
-    color_share: float = 0.6  # of what no light explains that the colour takes over; the rest is shadows and highlights
-    maximum_log_change: float = 1.2  # logarithm; how much darker or brighter than its light a surface may look
-    light_stiffness: float = 0.01  # of the fit; how little a light likes to vary over directions
-    darkest_light: float = 0.15  # of the mean light; no direction is darker
-    fit_rounds: int = 4  # in which what does not fit counts less and less
-    minimum_pixels: int = 64  # opaque ones; with fewer there is nothing to fit
-
-
-@dataclass(frozen=True)
-class MattingConfig:
-    """How the object of a photo is found and framed: "how good is matting"."""
-
-    looks: int = 3  # at the photo at most, each after the first nearer at what was found
-    sure_alpha: float = 0.8  # share of the largest alpha from which a pixel counts for what is looked at next
-    crop_margin: float = 1.3  # sides of what was found; the square that is looked at next
-    small_window: float = 0.7  # share of the area looked at; a next square that is larger shows nothing new
-    edge_radius: int = 2  # pixels of the network's; how far the photo's edges move those of its answer
-    edge_tolerance: float = 1e-4  # squared sRGB; contrast from which an edge counts
-    faint_alpha: float = 0.05  # alpha from which a pixel belongs to a piece of the object
-    speck_share: float = 0.15  # of the heaviest piece; lighter ones do not belong to the object
-    longest_side: int = 1024  # pixels of the photo that a matting network gets
-    smallest_object: float = 0.002  # share of the photo that an object fills at least
-    solid_alpha: float = 0.8  # alpha from which a pixel counts for the object's box
-    opaque_share: float = 0.85  # of a picture's opaque rectangle, beyond which an alpha is no mask
-    opaque_edge: float = 0.6  # the same of that rectangle's edge
-    photo_margin: float = 1.2  # sides of the object's box; the crop that the networks see
-    hint_margin: float = 0.12  # sides of an artist's box; as much of the photo around it is looked at, too
-    hint_logits: float = 10.0  # how much a dab of an artist's brush weighs against what the network says
-    hint_contrast: float = 0.2  # sRGB; colours that differ so much along the way end what a dab speaks for
-    hint_reach: float = 0.12  # of what is looked at; no dab speaks for anything farther away
-    hint_rounds: int = 6  # along rows and columns, in which the nearest way to a dab is found
-    hint_side: int = 320  # pixels of the longer side on which ways to a dab are found
-    least_contrast: float = 0.03  # sRGB 0..1, between the darkest and the lightest of a photo that shows anything
-    apart_share: float = 0.4  # of the largest piece; what has another one so large may be several things
-    offered_objects: int = 4  # at most, where a photo shows several
-    offered_overlap: float = 0.5  # share of an object that an earlier one has; it is the same one
-    sure_object: float = 0.7  # largest alpha of an object that is offered, at least
-
-    # mixtures of colours, smoothed along edges (background.py), which correct the network
-    color_rounds: int = 3  # of mixtures and smoothing
-    color_weight: float = 0.8  # nats of the network's that one of the colours counts where they tell all apart
-    color_chance: float = 0.8  # share of the sure pixels that colours tell right, at which they count nothing
-    surely_object: float = 0.8  # alpha from which a pixel's colour is the object's
-    surely_behind: float = 0.1  # alpha up to which it is the background's
-    backdrop_border: float = 0.03  # of the longer side; whether a backdrop is plain is told there
-    backdrop_spread: float = 10.0  # Lab units; colours that differ less are one
-    backdrop_share: float = 0.9  # of the border that has one colour, from which a backdrop is plain
-    backdrop_distance: float = 40.0  # Lab units from that colour, from which a pixel is no backdrop
-    backdrop_logits: float = 8.0  # how much that weighs against what the network says
-    shadow_chroma: float = 12.0  # Lab units of a and b from the backdrop's, up to which what is darker may be a shadow
-    shadow_height: float = 0.6  # of the sure object's longer side; what is higher is no shadow
-    shadow_within: float = 0.6  # of it inside the sure object's convex hull, from which it is none
-
-    # and without a network
-    background_side: int = 160  # pixels of the longer side on which it works
-    background_colors: int = 8  # components of the background's mixture
-    object_colors: int = 6  # components of the object's mixture
-    background_rounds: int = 5  # of mixtures and smoothing
-    border: float = 0.06  # of the longer side; taken for background at first
-    position_weight: float = 25.0  # Lab units that the picture's longer side counts as, so that mixtures know places
-    smoothness: float = 2.5  # how much neighbours of one colour hold together
-    distinct: float = 1.5  # nats by which the object's colours differ from the background's at least

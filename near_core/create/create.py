@@ -23,7 +23,7 @@ from ..progress import Progress, part, silent
 from ..scene import Camera, Occluders
 from ..scene.camera import to_json
 from . import sampling
-from .config import DETAILS, DelightingConfig, MattingConfig, ReconstructionConfig, SamplingConfig, ToneConfig
+from .config import DETAILS, ReconstructionConfig, SamplingConfig, ToneConfig
 from .ends import settle_frame
 from .evidence import reconstruct_surface
 from .frames import AssetFrame, find_frame
@@ -41,6 +41,7 @@ from .material import (
 from .matting import open_matting, predict_matte, require_known
 from .painting import Paint, paint_skin
 from .photo import Matte, Photo, prepare
+from .photo_config import DelightingConfig, MattingConfig
 from .poses import Angles, PlacedPhoto, find_known_lens, find_lens, list_angles, list_shots, place_cameras
 from .refinement import refine_colors
 from .regularity import doubt_mirror, suppose_turned
@@ -176,7 +177,7 @@ def create_from_image(photos: Sequence[Shot | str | Path | np.ndarray], *, mask:
     else:
         poses = [PlacedPhoto(shots[0], pictures[0], _place_camera(model, pictures[0], shots[0], reconstruction))]
         if shots[0].camera is None:
-            reconstruction = _doubt_camera(reconstruction)
+            reconstruction = reconstruction.doubt_camera()
     if on_views:
         on_views(list_angles(shots, poses))
     views: list[PhotoView] = []
@@ -220,17 +221,6 @@ def _follow_hints(config: ReconstructionConfig, thickness: str, symmetry: str) -
                             choices=", ".join(known))
     given = {"thickness": thickness, "symmetry": symmetry}
     return replace(config, **{what: hint for what, hint in given.items() if hint != "auto"})
-
-
-def _doubt_camera(config: ReconstructionConfig) -> ReconstructionConfig:
-    """The config for one photo whose camera is a guess: what the photo shows tells more than the networks' solid."""
-    return replace(config, stacks=True, front_blur_radius=config.guessed_blur_radius,
-                   turned_error=config.guessed_turned_error, thin_width=config.guessed_thin_width,
-                   layers_slope=config.guessed_layers_slope, slender_outline=config.guessed_slender_outline,
-                   hidden_weight=config.guessed_hidden_weight, hang_fade=config.guessed_hang_fade,
-                   side_smoothing=config.guessed_side_smoothing, side_start=config.guessed_side_start,
-                   rim_smoothing=config.guessed_rim_smoothing, closing=config.guessed_closing,
-                   cube_room=config.guessed_cube_room)
 
 
 def _place_camera(model: NearMini, photo: Photo, shot: Shot, config: ReconstructionConfig) -> Camera:

@@ -13,7 +13,7 @@ import numpy as np
 from ..directions import unit
 from ..image import srgb_decode, srgb_encode
 from ..models.mini.layout import Layer, Picture
-from .config import DelightingConfig
+from .photo_config import DelightingConfig
 
 
 def refine_albedo(layers: np.ndarray, image: np.ndarray, config: DelightingConfig = DelightingConfig()) -> np.ndarray:

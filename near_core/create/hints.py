@@ -8,7 +8,7 @@ import numpy as np
 
 from ..errors import NearError
 from ..image.filters import blur_box, grow, label_pieces, resize
-from .config import MattingConfig
+from .photo_config import MattingConfig
 
 FARTHEST = 1e6  # shares of a photo's width or height: what lies farther away was not drawn by a hand
 

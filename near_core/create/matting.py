@@ -19,8 +19,8 @@ from ..image.guided_filter import fit_to_guide
 from ..models.mini.layout import MATTE_SIZE
 from ..models.mini.runtime import NearMini
 from .background import follow_colors
-from .config import MattingConfig
 from .hints import Hints, follow_hints
+from .photo_config import MattingConfig
 
 MATTINGS = ("near", "isnet")  # what finds an object: our own network, or the added one
 Window = tuple[slice, slice]  # of a photo's rows and columns

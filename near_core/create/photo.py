@@ -17,8 +17,8 @@ from ..progress import Progress, silent
 from ..scene import Camera
 from ..scene.camera import orbit, pinhole
 from .background import remove_background
-from .config import MattingConfig
 from .fringe import clear_fringe
+from .photo_config import MattingConfig
 
 SIZE = 256  # pixels of the crop
 FINE = 512  # pixels of the crop that skins are painted by

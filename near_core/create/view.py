@@ -24,8 +24,9 @@ from ..models.mini.layout import POSE, RESOLVED, SIZE, Layer, Picture, Pose
 from ..models.mini.runtime import NearMini
 from ..scene import Camera
 from . import delighting
-from .config import DelightingConfig, ReconstructionConfig
+from .config import ReconstructionConfig
 from .photo import ELEVATION, Photo
+from .photo_config import DelightingConfig
 from .symmetry import LEFT_RIGHT
 
 STRIDE = 3.0  # sides of the crop that a shift of 1 is at most

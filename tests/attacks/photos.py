@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from near_core.create import matting
-from near_core.create.config import MattingConfig
 from near_core.create.hints import Hints
+from near_core.create.photo_config import MattingConfig
 from tests.create.pictures import disc
 
 PICTURE = disc(48, 32, 12, (20, 16)).astype(np.float32) / 255

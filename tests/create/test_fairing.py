@@ -37,7 +37,7 @@ def test_a_fair_field_goes_straight_on_where_nothing_is_known():
     assert np.abs(fair(given, weight, 1.0) - ramp)[4:12, 4:12, 4:12].max() < 0.2
 
 
-@pytest.mark.parametrize("least", [ReconstructionConfig.guessed_hidden_weight, ReconstructionConfig.hidden_weight])
+@pytest.mark.parametrize("least", [ReconstructionConfig.guess.hidden_weight, ReconstructionConfig.hidden_weight])
 def test_a_field_as_large_as_a_solids_is_nearly_fair(least):
     """A bumpy ball whose back is hardly known, on the cells that a solid is straightened on."""
     grid = np.indices((32,) * 3) - 15.5

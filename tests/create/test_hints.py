@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from near_core.create import create
-from near_core.create.config import MattingConfig
 from near_core.create.hints import Hints, box_of_pixels, follow_hints
 from near_core.create.matting import MatteFinder, open_near, predict_matte
 from near_core.create.photo import prepare
+from near_core.create.photo_config import MattingConfig
 from near_core.errors import NearError
 from near_core.models.mini.runtime import NearMini
 from tests.create.pictures import RED, check_disc, disc, mask_of

@@ -11,8 +11,8 @@ import onnx
 import pytest
 
 from near_core.create import create, matting, photo
-from near_core.create.config import MattingConfig
 from near_core.create.hints import Hints
+from near_core.create.photo_config import MattingConfig
 from near_core.errors import NearError
 from near_core.models.mini.runtime import NearMini
 from tests.create.pictures import check_disc, disc, mask_of

@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw
 
 from near_core import image
 from near_core.create import photo
-from near_core.create.config import MattingConfig
+from near_core.create.photo_config import MattingConfig
 from near_core.errors import NearError
 from near_core.scene import camera
 from tests.create.pictures import RED, check_disc, disc, mask_of

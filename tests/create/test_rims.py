@@ -35,7 +35,7 @@ def test_sides_do_not_part_as_rays_do_where_the_camera_is_a_guess(model, monkeyp
     monkeypatch.setattr(shape, "align_front", lambda view, *_: view.front)
     told = ReconstructionConfig(thickness="full", symmetry="off")
     width = []
-    for begin in (told.side_start, 0.0, told.guessed_side_start):
+    for begin in (told.side_start, 0.0, told.guess.side_start):
         config = replace(told, side_start=begin)
         inside = shape.carve_solid(model, square_view(config), config=config) > 0
         width.append([inside[:, y, 64].sum() for y in (45, 110)])

@@ -12,9 +12,10 @@ import numpy as np
 
 from ... import image
 from ...asset import NeuralAsset
-from ...create.config import DelightingConfig, MattingConfig, ReconstructionConfig, SamplingConfig
+from ...create.config import ReconstructionConfig, SamplingConfig
 from ...create.create import create_from_image, create_from_mesh
 from ...create.photo import ELEVATION, FOV
+from ...create.photo_config import DelightingConfig, MattingConfig
 from ...errors import NearError
 from ...light.config import TransportConfig
 from ...models.mini.runtime import NearMini

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import types
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import fields, is_dataclass, replace
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from ...errors import NearError
@@ -17,33 +17,44 @@ WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "
 def override(configs: Configs, assignments: Sequence[str]) -> Configs:
     """The configs with some fields changed.
 
-    configs: a frozen dataclass whose fields are frozen dataclasses. assignments: each `config.field=value`; the value
-    is read by the field's type, of a tuple as `1,2,3`. Raises NearError, which lists the choices, for a name that is
-    not there or a value of another type.
+    configs: a frozen dataclass whose fields are frozen dataclasses, which may have such fields, too. assignments: each
+    `config.field=value`; the value is read by the field's type, of a tuple as `1,2,3`. Raises NearError, which lists
+    the choices, for a name that is not there or a value of another type.
     """
     for text in assignments:
         name, equals, value = text.partition("=")
-        group, dot, field = name.strip().partition(".")
-        if not equals or not dot:
+        words = name.strip().split(".")
+        if not equals or len(words) < 2:
             raise NearError(f"{text!r} sets nothing.", "Write it as reconstruction.normal_blend=0.4.")
-        _require(group, configs, "config", "")
-        config: Any = getattr(configs, group)
-        _require(field, config, "field", f"{group}.")
-        kind = get_type_hints(type(config))[field]
-        try:
-            config = replace(config, **{field: _parse(kind, value.strip())})
-        except ValueError as error:
-            raise NearError(f"{name} takes {_describe(kind)}, not {value!r}.",
-                            f"It is {_write(getattr(config, field))} now.") from error
-        configs = replace(configs, **{group: config})  # type: ignore[type-var]
+        configs = _set(configs, words, value.strip(), "")
     return configs
 
 
-def list_changes(configs: Any, plain: Any) -> dict[str, Any]:
+def _set(config: Configs, words: list[str], value: str, prefix: str) -> Configs:
+    """A config with the field that words lead to set to a value; prefix: the words that led to the config itself."""
+    field, *rest = words
+    _require(field, config, "field" if prefix else "config", prefix)
+    inner: Any = getattr(config, field)
+    if rest and is_dataclass(inner):
+        return replace(config, **{field: _set(inner, rest, value, f"{prefix}{field}.")})  # type: ignore[type-var]
+    kind = get_type_hints(type(config))[field]
+    try:
+        return replace(config, **{field: _refuse(value) if rest else _parse(kind, value)})  # type: ignore[type-var]
+    except ValueError as error:
+        raise NearError(f"{prefix}{field} takes {_describe(kind)}, not {value!r}.",
+                        f"It is {_write(inner)} now.") from error
+
+
+def list_changes(configs: Any, plain: Any, prefix: str = "") -> dict[str, Any]:
     """`config.field` -> value, of every field that differs between two configs as in `override`."""
-    return {f"{group.name}.{field.name}": getattr(getattr(configs, group.name), field.name)
-            for group in fields(configs) for field in fields(getattr(configs, group.name))
-            if getattr(getattr(configs, group.name), field.name) != getattr(getattr(plain, group.name), field.name)}
+    found = {}
+    for field in fields(configs):
+        ours, theirs, name = getattr(configs, field.name), getattr(plain, field.name), prefix + field.name
+        if is_dataclass(ours):
+            found |= list_changes(ours, theirs, f"{name}.")
+        elif ours != theirs:
+            found[name] = ours
+    return found
 
 
 def _require(name: str, owner: Any, what: str, prefix: str) -> None:

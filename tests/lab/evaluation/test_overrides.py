@@ -12,6 +12,11 @@ from near_core.lab.evaluation.overrides import list_changes, override
 
 
 @dataclass(frozen=True)
+class GlossFields:
+    limit: float = 1.0
+
+
+@dataclass(frozen=True)
 class ShadingFields:
     blend: float = 0.5
     steps: int = 4
@@ -21,6 +26,7 @@ class ShadingFields:
     mode: Literal["fast", "fine"] = "fast"
     seed: int | None = None
     name: str = ""
+    gloss: GlossFields = GlossFields()
 
 
 @dataclass(frozen=True)
@@ -39,9 +45,9 @@ def test_values_are_read_by_the_type_of_their_field(text, value):
 
 
 def test_several_are_set_and_the_last_one_counts():
-    found = override(Configs(), ["shading.steps=1", "other.steps=2", "shading.steps=3"])
-    assert (found.shading.steps, found.other.steps, found.shading.blend) == (3, 2, 0.5)
-    assert list_changes(found, Configs()) == {"shading.steps": 3, "other.steps": 2}
+    found = override(Configs(), ["shading.steps=1", "other.steps=2", "shading.steps=3", "other.gloss.limit=2"])
+    assert (found.shading.steps, found.other.steps, found.shading.blend, found.other.gloss.limit) == (3, 2, 0.5, 2)
+    assert list_changes(found, Configs()) == {"shading.steps": 3, "other.steps": 2, "other.gloss.limit": 2.0}
     assert override(Configs(), []) == Configs() and list_changes(Configs(), Configs()) == {}
 
 
@@ -51,7 +57,9 @@ def test_several_are_set_and_the_last_one_counts():
     ("shading.blend=nan", "a number"), ("shading.steps=1.5", "a whole number.*4"), ("shading.sharp=1", "true or false"),
     ("shading.limits=1", "2 values separated by commas"), ("shading.limits=1,x", "2 values.*0.0,1.0"),
     ("shading.scales=", "a whole number or several"), ("shading.mode=good", "fast, fine"),
-    ("shading.seed=x", "a whole number or none")])
+    ("shading.seed=x", "a whole number or none"), ("shading.gloss.limits=1", "no field shading.gloss.limits.*limit"),
+    ("shading.gloss.limit=x", "shading.gloss.limit takes a number"), ("shading.steps.more=1", "a whole number.*4"),
+    ("shading.gloss=1", "nothing")])
 def test_what_cannot_be_set_is_told_with_the_choices(text, words):
     with pytest.raises(NearError, match="(?s)" + words):
         override(Configs(), [text])

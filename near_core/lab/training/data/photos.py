@@ -12,7 +12,7 @@ import OpenEXR
 import torch
 import torch.nn.functional as F
 
-from ....create.config import MattingConfig
+from ....create.photo_config import MattingConfig
 from ....models.mini.layout import RESOLVED, SIZE, Picture
 from ....scene import camera as cameras
 from .color import srgb_encode
