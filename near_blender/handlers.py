@@ -16,7 +16,7 @@ def add(own: Mapping[str, Callable[..., Any]]) -> None:
 
 
 def remove(own: Mapping[str, Callable[..., Any]]) -> None:
-    """No more: the same as were added."""
+    """No more: the same as were added, unless a script has taken them out already, as one that clears all does."""
     for name, function in own.items():
-        if hasattr(bpy.app.handlers, name):
+        if function in getattr(bpy.app.handlers, name, ()):
             getattr(bpy.app.handlers, name).remove(function)

@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import bpy
 
+from . import handlers
+
 _forgetters: list[Callable[[], None]] = []
 
 
@@ -26,9 +28,12 @@ def _on_load(_file: str) -> None:
         forget()
 
 
+_HANDLERS = {"load_post": _on_load}
+
+
 def register() -> None:
-    bpy.app.handlers.load_post.append(_on_load)
+    handlers.add(_HANDLERS)
 
 
 def unregister() -> None:
-    bpy.app.handlers.load_post.remove(_on_load)
+    handlers.remove(_HANDLERS)

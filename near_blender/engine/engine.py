@@ -21,6 +21,7 @@ from ..scene import lamp_nodes, lamps, sync, world
 from ..scene.world_light import WorldLight
 from ..translations import say
 from . import exposure, holdouts, mist, ordinary, passes, position, stamp, surroundings, viewport
+from .progress import Progress
 
 _CHECK_EVERY = 0.05  # seconds between looks at Esc and the worker
 _TELL_EVERY = 1.0  # seconds between updates of what Blender writes above the picture, with its clock
@@ -46,6 +47,7 @@ class NearRenderEngine(bpy.types.RenderEngine):
         super().__init__(*args, **kwargs)
         self._view: viewport.ViewportPicture | None = None
         self._stamp = stamp.Stamp()
+        self._progress = Progress()
         self._lamps = lamps.VisibleLamps()
         self._ahead: worker_process.JobHandle | None = None  # that makes assets ready
 
@@ -78,6 +80,7 @@ class NearRenderEngine(bpy.types.RenderEngine):
         view_layer = depsgraph.view_layer_eval
         passes.add(self, view_layer)
         self._stamp = stamp.Stamp()
+        self._progress.begin_layer(depsgraph.scene_eval, view_layer.name)
         leaves = view_layer.use_solid and not ordinary.takes_assets(depsgraph)
         assets = sync.collect_assets(depsgraph) if leaves else sync.VisibleAssets()
         self._tell_about(assets, view_layer.name)
@@ -95,16 +98,10 @@ class NearRenderEngine(bpy.types.RenderEngine):
             self._steps: exposure.Motion | None = None  # from frame to frame
             if motion is None and passes.VECTOR in passes.list_wanted(view_layer):
                 self._steps = exposure.read_steps(self, depsgraph, assets, [view.name for view in result.views])
-            for view in result.views:
+            for number, view in enumerate(result.views):
                 self.active_view_set(view.name)
-                try:
-                    made = self._draw(depsgraph, assets, light, around, view.name, motion)
-                except errors.NearError as error:
-                    if around is None:
-                        raise
-                    self._leave_out(error)
-                    around = None
-                    made = self._draw(depsgraph, assets, light, None, view.name, motion)
+                self._progress.begin_view(number, len(result.views))
+                made, around = self._draw_view(depsgraph, assets, light, around, view.name, motion)
                 passes.write(result.layers[0], made, view.name)
         except BaseException:
             self.end_result(result, cancel=True)
@@ -113,6 +110,18 @@ class NearRenderEngine(bpy.types.RenderEngine):
         self._stamp.end("picture")
         passes.describe(self, depsgraph, assets, around is not None)
         self._stamp.write(self, assets, flags.choose_quality(depsgraph.scene_eval))
+
+    def _draw_view(self, depsgraph: bpy.types.Depsgraph, assets: sync.VisibleAssets, light: WorldLight,
+                   around: surroundings.OrdinaryThings | None, view: str, motion: exposure.Motion | None
+                   ) -> tuple[dict[str, np.ndarray], surroundings.OrdinaryThings | None]:
+        """The passes of one view; and what is ordinary, None where that could not be drawn."""
+        try:
+            return self._draw(depsgraph, assets, light, around, view, motion), around
+        except errors.NearError as error:
+            if around is None:
+                raise
+            self._leave_out(error)
+            return self._draw(depsgraph, assets, light, None, view, motion), None
 
     def _draw(self, depsgraph: bpy.types.Depsgraph, assets: sync.VisibleAssets, light: WorldLight,
               around: surroundings.OrdinaryThings | None, view: str, motion: exposure.Motion | None
@@ -267,7 +276,8 @@ class NearRenderEngine(bpy.types.RenderEngine):
             if phase != shown or time.monotonic() - told > _TELL_EVERY:
                 shown, told = phase, time.monotonic()
                 self.update_stats("", translations.translate(shown))
-            self.update_progress(start + (end - start) * sum(job.fraction for job in jobs) / len(jobs))
+            self.update_progress(self._progress.reach(
+                start + (end - start) * sum(job.fraction for job in jobs) / len(jobs)))
         answers = [job.result() for job in sorted(jobs, key=lambda job: not isinstance(job.error, errors.NearError))]
         for warning in dict.fromkeys(job.warning for job in jobs if job.warning):
             self.report({"WARNING"}, translations.translate(warning))

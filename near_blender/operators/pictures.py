@@ -10,7 +10,7 @@ from typing import Any
 import bpy
 
 from .. import colorspace
-from .._core import errors
+from .._core import errors, files
 from .._core import image as images
 from ..asset import photo_options
 from ..paths import locate
@@ -167,11 +167,18 @@ def open_picture(path: Path) -> Path:
 
 
 def check_picture(path: Path) -> None:
-    """Raises NearError for a file that is missing or of a kind that neither NeAR nor Blender reads."""
+    """Raises NearError for a file that is missing, may not be read or is of a kind that neither NeAR nor Blender
+    reads."""
     if not path.name or os.path.isdir(path):  # a dialog in which nothing was chosen
         raise errors.NearError("No photo is chosen.", "Choose a photo of an object.")
-    if not os.path.isfile(path):
-        raise errors.NearError("There is no picture {file}.", "Choose a photo of an object.", file=path.name)
+    try:
+        files.Ending(path).close()
+    except (FileNotFoundError, NotADirectoryError, ValueError) as error:
+        raise errors.NearError("There is no picture {file}.", "Choose a photo of an object.",
+                               file=path.name) from error
+    except OSError as error:
+        raise errors.NearError("{file} could not be read ({reason}).", "Check the path.", file=path.name,
+                               reason=error.strerror or error) from error
     if path.suffix.lower() in images.CONVERTED:
         raise errors.NearError("{file} is not read by NeAR.", "Export it as JPEG or PNG first.", file=path.name)
     if path.suffix.lower() not in (*images.READABLE, *OTHERS):

@@ -7,6 +7,8 @@ from typing import Any
 
 import bpy
 
+from .. import log
+
 _watching: list[tuple[Any, Any]] = []  # operators that go on, with their timers
 
 
@@ -32,4 +34,8 @@ def register() -> None:
 
 def unregister() -> None:
     for operator, _ in list(_watching):
-        operator.cancel(bpy.context)
+        try:
+            operator.cancel(bpy.context)
+        except Exception as error:  # the others end nevertheless
+            log.explain_bug(error)
+        leave(operator, bpy.context)

@@ -150,17 +150,19 @@ def run(args: argparse.Namespace) -> int:
         raise NearError("--show-pose draws a mesh over its photo.", "Give --image and --mesh, too.")
     shots = [take_shot(photo, alone=len(photos) == 1 and args.mesh is None) for photo in photos]
     report, start = Reporter(), time.monotonic()
-    shape = mesh.load(args.mesh) if args.mesh else None
+    notes: list[str] = []
+    shape = mesh.load(args.mesh, notes) if args.mesh else None
     options = {"name": args.name or sources[0].stem, "source": sources[0].name, "progress": report, "normalize": True}
     if shots:
         engine = Engine(args.model, args.device, args.precision, args.beside)
         made = engine.create_from_image(shots, matting=args.matting, seed=args.seed, thickness=args.thickness,
                                         refine=args.refine, symmetry=args.symmetry, mesh=shape,
                                         on_pose=_show_pose(args.show_pose), **options)
-        for note in engine.notes:
-            report.close(note)
+        notes += engine.notes
     else:
         made = create_from_mesh(shape, detail=args.detail, **options)
+    for note in notes:
+        report.close(note)
     asset.save(made, args.out)
     report.close(f"{args.out}: {len(made.coords)} voxels, {args.out.stat().st_size / 1e6:.1f} MB, "
                  f"{time.monotonic() - start:.1f} s")

@@ -11,11 +11,12 @@ from .mesh import MAX_BYTES, Mesh, check
 SUFFIXES = (".glb", ".gltf", ".obj", ".ply")
 
 
-def load(path: str | Path) -> Mesh:
+def load(path: str | Path, notes: list[str] | None = None) -> Mesh:
     """Reads a mesh file; node transforms are applied and everything becomes one mesh.
 
     glTF and OBJ are Y-up, front +Z, and are turned to Z-up, front -Y: (x, y, z) -> (x, -z, y). PLY is taken as Z-up.
-    Other files (textures, .mtl, .bin) are read from the file's own folder only. Raises NearError.
+    Other files (textures, .mtl, .bin) are read from the file's own folder only. notes: takes a sentence for each that
+    an .obj or .ply does without. Raises NearError.
     """
     path = Path(path)
     kind = path.suffix.lower()
@@ -28,9 +29,8 @@ def load(path: str | Path) -> Mesh:
                         reason=error.strerror) from error
     if size > MAX_BYTES:
         raise NearError("{file} is larger than 2 GB.", "Decimate the mesh or export a part of it.", file=path.name)
-    reader = gltf.read if kind in (".glb", ".gltf") else obj_ply.read
     try:
-        mesh = reader(path)
+        mesh = gltf.read(path) if kind in (".glb", ".gltf") else obj_ply.read(path, notes)
     except MemoryError as error:
         raise NearError("{file} needs more memory than there is.", "Decimate the mesh.", file=path.name) from error
     except OSError as error:  # of a drive that fails meanwhile

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import contextlib
 import io
 import logging
 import math
@@ -14,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from .. import files
-from ..errors import NearError
+from ..errors import Message, NearError, join
 from ..image.guard import FORMATS
 from . import texture
 from .beside import read_beside
@@ -24,12 +23,14 @@ from .mesh import MAX_TRIANGLES, Material, Mesh, merge, too_many, turn_upright
 _OPTIONS = {"-blendu": 1, "-blendv": 1, "-cc": 1, "-clamp": 1, "-texres": 1, "-bm": 1, "-boost": 1, "-imfchan": 1,
             "-type": 1, "-mm": 2, "-o": 3, "-s": 3, "-t": 3}
 MAX_MATERIALS = 2000  # each goes through all vertices
+MOST_TOLD = 5  # of the files that a mesh does without
 logging.getLogger("trimesh").addHandler(logging.NullHandler())  # else it prints what it does not find
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", re.IGNORECASE)
 
 
-def read(path: Path) -> Mesh:
-    """All geometry of the file; OBJ is turned to Z-up, PLY is Z-up already. Raises NearError."""
+def read(path: Path, notes: list[str] | None = None) -> Mesh:
+    """All geometry of the file; OBJ is turned to Z-up, PLY is Z-up already. notes: takes a sentence for each file that
+    it does without. Raises NearError."""
     try:
         from trimesh.exchange.obj import load_obj
         from trimesh.exchange.ply import load_ply
@@ -45,6 +46,8 @@ def read(path: Path) -> Mesh:
         if not found:
             raise NearError("{file} has no faces.", "Choose a mesh with a surface.", file=path.name)
         parts, materials = zip(*(_part(arguments, index, obj, folder) for index, arguments in enumerate(found)))
+        if notes is not None:
+            notes += list(folder.lost.values())[:MOST_TOLD]
         return merge(list(parts), materials)
     except (NearError, MemoryError):
         raise
@@ -87,18 +90,24 @@ class _Folder:
         self.file_name = path.name
         self.read: dict[str, bytes] = {}  # thousands of materials may name one picture
         self.pictures: dict[str, np.ndarray] = {}
+        self.lost: dict[str, Message] = {}  # what is wrong with the others, by their names
 
     def get(self, name: str) -> bytes:
         """The file `name`, which may be an absolute path of another machine; options of a map may stand before it.
         Raises FileNotFoundError, which trimesh expects."""
         name = _split_options(name)[0]
-        for each in (name, re.split(r"[\\/]", name)[-1]):
-            with contextlib.suppress(NearError):
+        for each in dict.fromkeys((name, re.split(r"[\\/]", name)[-1])):
+            try:
                 if each not in self.read:
                     data = read_beside(self.path, each)
                     self.read[each] = _clean(data) if each.lower().endswith(".mtl") else data
                 if not _is_foreign(self.read[each]):
+                    self.lost.pop(name, None)
                     return self.read[each]
+                raise NearError("{file} is not a picture NeAR can read.", "Choose a .png, .jpg or .exr file.",
+                                file=each)
+            except NearError as error:
+                self.lost[name] = join(error.what, error.fix)
         raise FileNotFoundError(name)
 
     __getitem__ = get

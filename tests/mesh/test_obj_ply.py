@@ -16,6 +16,7 @@ from PIL import Image
 from near_core import mesh
 from near_core.errors import NearError
 from near_core.mesh import obj_ply
+from tests.machine import bound_by_rights
 
 
 def test_obj_with_its_material(tmp_path):
@@ -43,6 +44,30 @@ def test_without_its_material_it_is_grey(tmp_path, named):
     (tmp_path / "a.obj").write_text(named + SQUARE)
     (found,) = mesh.load(tmp_path / "a.obj").materials
     assert found.base_color == (0.8, 0.8, 0.8, 1) and found.base_color_map is None
+
+
+def test_what_it_does_without_is_told(tmp_path):
+    """One that is not there, one that may not be read, and a picture that is none for us; not one that is found."""
+    Image.new("RGB", (2, 2)).save(tmp_path / "wood.png")
+    Image.new("RGB", (2, 2)).save(tmp_path / "shut.png")
+    Image.new("RGB", (2, 2)).save(tmp_path / "odd.ico")
+    (tmp_path / "a.mtl").write_text("".join(f"newmtl {name}\nmap_Kd /home/me/{name}\n" for name in (
+        "wood.png", "gone.png", "shut.png", "odd.ico")))
+    (tmp_path / "a.obj").write_text("mtllib a.mtl\n" + SQUARE)
+    notes = []
+    (tmp_path / "shut.png").chmod(0)
+    with bound_by_rights():
+        mesh.load(tmp_path / "a.obj", notes)
+    assert notes == [
+        "a.obj needs gone.png, which is not in its folder. Put the file there, or export as .glb, which holds "
+        "everything.", "shut.png could not be read (Permission denied). Check the file.",
+        "odd.ico is not a picture NeAR can read. Choose a .png, .jpg or .exr file."]
+    notes = []
+    (tmp_path / "a.mtl").chmod(0)
+    with bound_by_rights():
+        (grey,) = mesh.load(tmp_path / "a.obj", notes).materials
+    assert grey.base_color == (0.8, 0.8, 0.8, 1) and notes == [
+        "a.mtl could not be read (Permission denied). Check the file."]
 
 
 @pytest.mark.parametrize("change", [lambda text: b"\xef\xbb\xbf" + text, lambda text: text.replace(b"\n", b"\r"),

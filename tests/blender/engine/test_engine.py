@@ -371,7 +371,7 @@ def test_the_clock_above_the_picture_goes_while_a_phase_lasts():
     """Blender writes it anew when it is told something."""
     job, told = worker_process.JobHandle(client.get_worker(), {}, {}), []
     drawing = SimpleNamespace(update_stats=lambda *said: told.append(said), update_progress=lambda share: None,
-                              _is_stopped=lambda: False, report=lambda *_: None)
+                              _progress=engine.Progress(), _is_stopped=lambda: False, report=lambda *_: None)
     threading.Timer(2.5, job.finish).start()
     engine.NearRenderEngine._wait_for(drawing, [job], 0.0, 1.0)
     assert told == [("", "Starting")] * 3

@@ -66,7 +66,7 @@ def test_what_knows_no_photo_says_so(near_file):
 
 
 def test_a_camera_matches_where_the_photos_folder_is_shut(near_file, tmp_path):
-    """Without the photo behind it."""
+    """Without the photo behind it; who makes it again is told why not."""
     bpy.ops.near.import_asset(filepath=near_file)
     ob = bpy.context.object
     asset = payload.decode_asset(ob)
@@ -79,6 +79,8 @@ def test_a_camera_matches_where_the_photos_folder_is_shut(near_file, tmp_path):
     try:
         with bound_by_rights():
             assert bpy.ops.near.match_camera() == {"FINISHED"}
+            with pytest.raises(RuntimeError, match=r"a\.png could not be read \(Permission denied\)"):
+                bpy.ops.near.remake_asset()
     finally:
         shut.chmod(0o700)
     assert not bpy.context.scene.camera.data.background_images

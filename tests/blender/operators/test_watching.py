@@ -13,10 +13,14 @@ def test_what_is_watched_ends_with_the_add_on():
 
     def cancel(context) -> None:
         ended.append(hasattr(bpy.types.Scene, "near"))
+        if len(ended) == 1:
+            raise ReferenceError("StructRNA of type Object has been removed")
         watching.leave(operator, context)
 
     operator = SimpleNamespace(cancel=cancel)
-    watching._watching.append((operator, bpy.context.window_manager.event_timer_add(0.1)))
+    for each in (SimpleNamespace(cancel=cancel), operator):  # what the first one raises keeps nothing
+        watching._watching.append((each, bpy.context.window_manager.event_timer_add(0.1)))
+    bpy.app.handlers.load_post.clear()  # as scripts do
     near_blender.unregister()
     near_blender.register()
-    assert ended == [True] and not watching._watching
+    assert ended == [True, True] and not watching._watching
