@@ -1,4 +1,8 @@
-"""Base colour, roughness and metalness of ordinary surfaces: outputs added to materials in the second Blender."""
+"""Base colour, roughness and metalness of ordinary surfaces: outputs added to materials in the second Blender.
+
+Each value counts by its surface's opacity. Cycles adds up what several surfaces of a pixel say, the clear part of a
+leaf and the wall behind it, and a shadow catcher says it twice; COVER, 1 on every surface, is added up likewise.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +10,15 @@ from typing import Any
 
 import bpy
 
+from .._core import composite
 from ..shaders import node_trees
 
+COVER = composite.COVER
+VALUES = ("Base Color", "Roughness", "Metallic")
 # pass -> (the view layer's AOV, its type)
 AOVS = {"Base Color": ("NeAR Base Color", "COLOR"), "Roughness": ("NeAR Roughness", "VALUE"),
-        "Metallic": ("NeAR Metallic", "VALUE")}
+        "Metallic": ("NeAR Metallic", "VALUE"), COVER: ("NeAR Cover", "VALUE")}
+_CLEAR = ("BSDF_TRANSPARENT", "BSDF_RAY_PORTAL", "HOLDOUT")
 # shader -> what stands for base colour, roughness and metalness: an input's name, or a number
 _SHADERS: dict[str, tuple[str, str | float, str | float]] = {
     "BSDF_PRINCIPLED": ("Base Color", "Roughness", "Metallic"), "BSDF_DIFFUSE": ("Color", 1.0, 0.0),
@@ -79,10 +87,15 @@ def add_outputs(material: Any) -> None:
         node = _source(socket)
     if any(each.type == "OUTPUT_AOV" and each.aov_name == AOVS["Roughness"][0] for each in tree.nodes):
         return  # a group that another material has, too
-    for number, (name, kind) in enumerate(AOVS.values()):
-        value = _find_value(tree, node, number)
+    if node is None:
+        return
+    opacity = _find_opacity(tree, node)
+    values = {name: _find_value(tree, node, number) for number, name in enumerate(VALUES)} | {COVER: 1.0}
+    for called, value in values.items():
         if value is None:
             continue
+        name, kind = AOVS[called]
+        value = value if opacity == 1.0 else _mix(tree, opacity, 0.0, value)
         aov = tree.nodes.new("ShaderNodeOutputAOV")
         aov.aov_name = name
         _feed(tree, value, aov.inputs["Color" if kind == "COLOR" else "Value"])
@@ -103,17 +116,43 @@ def _find_value(tree: Any, node: Any, number: int) -> Any:
         first, second = (_find_value(tree, _source(socket), number) for socket in node.inputs[-2:])
         if first is None or second is None or node.type == "ADD_SHADER":
             return second if first is None else first
-        mix = tree.nodes.new("ShaderNodeMix")
-        mix.data_type = "RGBA"
-        inputs = [socket for socket in mix.inputs if socket.type == "RGBA"]
-        _feed(tree, node.inputs[0], mix.inputs[0])
-        _feed(tree, first, inputs[0])
-        _feed(tree, second, inputs[1])
-        return next(socket for socket in mix.outputs if socket.type == "RGBA")
+        return _mix(tree, node.inputs[0], first, second)
     if node.type not in _SHADERS:
         return None
     name = _SHADERS[node.type][number]
     return node.inputs.get(name) if isinstance(name, str) else name
+
+
+def _find_opacity(tree: Any, node: Any) -> Any:
+    """A socket or number that holds how much of what is behind a shader it hides; of a mixture, new nodes."""
+    kind = "" if node is None else node.type
+    if kind in _CLEAR:
+        return 0.0
+    if kind == "BSDF_PRINCIPLED":
+        alpha = node.inputs["Alpha"]
+        return alpha if alpha.is_linked else float(alpha.default_value)
+    if kind not in ("MIX_SHADER", "ADD_SHADER"):
+        return 1.0
+    first, second = (_find_opacity(tree, _source(socket)) for socket in node.inputs[-2:])
+    if first == second:
+        return first
+    if kind == "MIX_SHADER":
+        return _mix(tree, node.inputs[0], first, second)
+    least = tree.nodes.new("ShaderNodeMath")
+    least.operation = "MINIMUM"
+    _feed(tree, first, least.inputs[0])
+    _feed(tree, second, least.inputs[1])
+    return least.outputs[0]
+
+
+def _mix(tree: Any, share: Any, first: Any, second: Any) -> Any:
+    """An output that holds first + share (second - first); each a socket or a number."""
+    mix = tree.nodes.new("ShaderNodeMix")
+    mix.data_type = "RGBA"
+    inputs = [socket for socket in mix.inputs if socket.type == "RGBA"]
+    for value, socket in zip((share, first, second), (mix.inputs[0], *inputs)):
+        _feed(tree, value, socket)
+    return next(socket for socket in mix.outputs if socket.type == "RGBA")
 
 
 def _feed(tree: Any, value: Any, socket: Any) -> None:

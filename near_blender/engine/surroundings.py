@@ -14,6 +14,7 @@ from .._core import asset, cache, composite, scene
 from .._core import screens as screening
 from ..asset import looks
 from ..client import client, worker_process
+from ..cycles import aovs
 from ..cycles import scene as cycles_scene
 from ..cycles.jobs import EMPTY, OWN, PASSES
 from ..scene import lamps, probe_places, sync, world
@@ -29,6 +30,7 @@ FOOT = 32  # cells that something is before the edge of an asset at least
 NEAR = 6.0  # sizes of an asset around it in which what moves is seen in its probe
 STILL = {"ARRAY", "BEVEL", "DECIMATE", "EDGE_SPLIT", "MIRROR", "MULTIRES", "REMESH", "SCREW", "SKIN", "SOLIDIFY",
          "SUBSURF", "TRIANGULATE", "WEIGHTED_NORMAL", "WELD", "WIREFRAME"}  # modifiers that do the same in every frame
+MEANS = {*aovs.VALUES, "Shadow", "Confidence"}  # passes that are means over what covers a pixel
 _probes: cache.RecentResults[scene.Probe] = cache.RecentResults(16 << 20, lambda probe: probe.nbytes)
 _occluders: cache.RecentResults[scene.Occluders] = cache.RecentResults(4)
 
@@ -298,8 +300,9 @@ def measure_nearest(corners: np.ndarray, camera: scene.Camera) -> np.ndarray:
 
 
 def _list_drawn(wanted: tuple[str, ...]) -> list[str]:
-    """Those of the passes that the second Blender knows, and Depth."""
-    return [name for name in dict.fromkeys((*wanted, "Depth")) if name in PASSES or name.startswith((OWN, scene.GROUP))]
+    """Those of the passes that the second Blender knows, Depth, and what data are divided by."""
+    names = dict.fromkeys((*wanted, "Depth", *[composite.COVER] * bool(MEANS & set(wanted))))
+    return [name for name in names if name in PASSES or name.startswith((OWN, scene.GROUP))]
 
 
 def convert(answer: dict[str, np.ndarray], wanted: tuple[str, ...], ranks: int) -> dict[str, np.ndarray]:
@@ -308,13 +311,25 @@ def convert(answer: dict[str, np.ndarray], wanted: tuple[str, ...], ranks: int) 
     if passes.MIST in made:
         made[composite.CLEAR] = 1 - made.pop(passes.MIST)
     made["Depth"] = np.where(made["Depth"] > EMPTY, 0, made["Depth"]).astype(np.float32)
-    solid = made["Combined"][..., 3:] * ((made["Depth"] > 0) | (made["Combined"][..., 3:] < 1))
+    if composite.COVER in made:
+        _weigh(made)
     if "Confidence" in wanted:
-        made["Confidence"] = solid.astype(np.float32)
+        made["Confidence"] = made[composite.COVER].copy()
     for name in set(wanted) & passes.RANKED.keys():
         layers = [answer[each] for each in sorted(answer) if each.startswith(passes.RANKED[name][0])]
         made[name] = np.concatenate(layers, -1)[..., :2 * ranks]
     return made
+
+
+def _weigh(made: dict[str, np.ndarray]) -> None:
+    """Makes composite.COVER, and by it what surfaces say of themselves, of what Cycles has added up; in place."""
+    alpha, said = made["Combined"][..., 3:], made[composite.COVER]
+    solid = alpha * ((made["Depth"] > 0) | (alpha < 1))
+    cover = np.where(said > 0, np.minimum(said, 1), solid)  # some surfaces, as a volume's, say nothing
+    for name in aovs.VALUES:
+        if name in made:
+            made[name] = made[name] * (cover / np.where(said > 0, said, 1))
+    made[composite.COVER] = cover.astype(np.float32)
 
 
 def forget() -> None:

@@ -12,6 +12,7 @@ from .parallel import parallel_map
 
 # never mixed: of what covers most of a pixel
 NEAREST = ("Depth", "Object Index", "Material Index", "Vector", "Position")
+COVER = "Cover"  # (H, W, 1): how much of a pixel things cover, the sky aside, and catch shadows in; else its alpha says
 CLEAR = "Clear"  # (H, W, 1): how much of a pixel something covers without mist before it
 # (H, W, 2 R) each: R pairs of id and coverage, the greatest coverage first; id 0 is nothing
 RANKED = ("Cryptomatte Object", "Cryptomatte Material", "Cryptomatte Asset")
@@ -67,12 +68,12 @@ def compose(assets: dict[str, np.ndarray], ordinary: dict[str, np.ndarray], fron
     the assets, which are unseen in it. front: that again with the assets cut out of it, which is transparent there and
     behind them; None where nothing is in front of an asset. Data passes of these two are means over the pixel, 0 where
     nothing is (not divided by alpha); their Combined alpha is 1 where a sky is seen, and Depth 0 there. Each (H, W, n)
-    float32. All may hold NEAREST, RANKED and CLEAR. What `ordinary` alone has is premultiplied, and 0 on assets. held:
-    (H, W, 1), how much of the assets' alpha is a hole in the picture. cut: (H, W, 1), how much of a pixel holes in
-    front of the assets cover; where both kinds do most, there are no data. pixel: metres that a pixel is wide at the
-    assets, (H, W) or one for all; with 0 nothing sinks into anything. blurred: whether assets are blurred: where they
-    are in a pixel for a part of the time, `front` also has what is seen while they are elsewhere. Returns the passes of
-    `ordinary`.
+    float32. All may hold NEAREST, RANKED and CLEAR, these two COVER. What `ordinary` alone has is premultiplied, and 0
+    on assets. held: (H, W, 1), how much of the assets' alpha is a hole in the picture. cut: (H, W, 1), how much of a
+    pixel holes in front of the assets cover; where both kinds do most, there are no data. pixel: metres that a pixel is
+    wide at the assets, (H, W) or one for all; with 0 nothing sinks into anything. blurred: whether assets are blurred:
+    where they are in a pixel for a part of the time, `front` also has what is seen while they are elsewhere. Returns
+    the passes of `ordinary` but COVER.
     """
     if front is not None and np.any(pixel):
         seen = _find_seen(assets, ordinary, front, pixel, blurred, config)
@@ -80,7 +81,7 @@ def compose(assets: dict[str, np.ndarray], ordinary: dict[str, np.ndarray], fron
     alpha, made = assets["Combined"][..., 3:], {}
     free, hiding = _measure_free(alpha, front, cut, blurred, config)
     hollow = _find_hollow(hole := alpha * cut + free * held, free * (alpha - held), alpha, ordinary, front)
-    for name in ordinary:
+    for name in ordinary.keys() - {COVER}:
         before = None if front is None else front[name]
         if name in NEAREST:
             made[name] = np.where(hollow, np.float32(0), _choose(name, assets, ordinary, front))
@@ -197,6 +198,8 @@ def _lie_around(ordinary: np.ndarray, front: np.ndarray | None, alpha: np.ndarra
 
 def _cover(picture: dict[str, np.ndarray]) -> np.ndarray:
     """How much of each pixel things cover, the sky aside, (H, W, 1)."""
+    if COVER in picture:
+        return picture[COVER]
     alpha = picture["Combined"][..., 3:]
     return alpha if "Depth" not in picture else alpha * ((picture["Depth"] > 0) | (alpha < 1))
 

@@ -25,12 +25,13 @@ def make_material():
     return material.node_tree, material.node_tree.nodes["Principled BSDF"]
 
 
-def draw(scene, tmp_path) -> list[np.ndarray]:
+def draw(scene, tmp_path, samples=1) -> list[np.ndarray]:
     """Base colour (3,), roughness and metalness in the middle of the picture."""
-    scene.render.engine, scene.cycles.samples, scene.cycles.use_denoising = "CYCLES", 1, False
+    scene.render.engine, scene.cycles.samples, scene.cycles.use_denoising = "CYCLES", samples, False
     cycles_aovs.Values().want(scene.view_layers[0], PASSES)
     made = stage.render(scene, tmp_path)
-    return [made[name][2, 2][:3 if kind == "COLOR" else 1] for name, kind in cycles_aovs.AOVS.values()]
+    return [made[name][2, 2][:3 if kind == "COLOR" else 1]
+            for name, kind in map(cycles_aovs.AOVS.get, cycles_aovs.VALUES)]
 
 
 def test_principled_values_and_what_is_linked_to_them(scene, tmp_path):
@@ -105,3 +106,29 @@ def test_what_is_linked_is_plain_too(scene, tmp_path, slots):
     scene.collection.objects.link(here.objects[0])
     base, rough, metal = draw(scene, tmp_path)
     assert np.allclose(base, 0.8) and np.allclose((rough, metal), ([0.5], [0]))
+
+
+@pytest.mark.parametrize("how", ["alpha", "mixed", "added"])
+def test_what_is_clear_says_nothing(scene, tmp_path, how):
+    """Of a surface that hides a quarter of a white one."""
+    tree, shader = make_material()
+    shader.inputs["Base Color"].default_value, shader.inputs["Roughness"].default_value = (1, 0, 0, 1), 0.8
+    clear, mix = tree.nodes.new("ShaderNodeBsdfTransparent"), tree.nodes.new("ShaderNodeMixShader")
+    if how == "alpha":
+        shader.inputs["Alpha"].default_value = 0.25
+    else:
+        mix = mix if how == "mixed" else tree.nodes.new("ShaderNodeAddShader")
+        tree.links.new(clear.outputs[0], mix.inputs[-2])
+        tree.links.new(shader.outputs[0], mix.inputs[-1])
+        tree.links.new(mix.outputs[0], tree.get_output_node("CYCLES").inputs["Surface"])
+    if how == "mixed":
+        mix.inputs[0].default_value = 0.25
+    bpy.ops.mesh.primitive_plane_add(size=20, location=(0, 1, 0), rotation=(np.pi / 2, 0, 0))
+    white = bpy.data.materials.new("White")
+    white.use_nodes = True
+    white.node_tree.nodes["Principled BSDF"].inputs["Base Color"].default_value = (1, 1, 1, 1)
+    bpy.context.object.data.materials.append(white)
+    (red, through, _), rough, _ = draw(scene, tmp_path, 64)
+    share = 0 if how == "added" else 0.25
+    assert 0.75 <= through <= 1, "Cycles sends more rays through than a share of light"
+    assert np.allclose((red, rough[0]), (through + share, 0.5 * through + 0.8 * share), atol=1e-3)

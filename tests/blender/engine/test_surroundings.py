@@ -257,6 +257,22 @@ def test_what_only_acts_on_light_is_left_to_cycles(scene, tmp_path):
     assert alpha[40:44, 28:36].mean() > alpha[40:44, 2:8].mean() + 0.03, "its shadow is caught"
 
 
+def test_a_shadow_catcher_says_what_a_floor_does(scene, tmp_path):
+    """Its alpha is faint, and Cycles itself says twice what a catcher is made of."""
+    stage.show_every_pass(scene.view_layers[0])
+    scene.render.film_transparent, scene.near.samples = True, 8
+    bpy.data.objects.remove(bpy.data.objects["Wall"])
+    floor = stage.render(scene, tmp_path)
+    bpy.data.objects["Plane"].is_shadow_catcher = True
+    made, ground = stage.render(scene, tmp_path), np.s_[27:]
+    assert made["Combined"][46, 2, 3] < 0.1 and floor["Combined"][46, 2, 3] == 1
+    for name in ("Base Color", "Roughness", "Metallic", "Confidence", "Normal"):
+        np.testing.assert_allclose(made[name][ground], floor[name][ground], atol=0.02, err_msg=name)
+    assert made["Shadow"].max() < 1.01
+    np.testing.assert_allclose(made["Shadow"][ground], floor["Shadow"][ground], atol=0.35)
+    assert abs(made["Shadow"][ground].mean() - floor["Shadow"][ground].mean()) < 0.02
+
+
 def test_without_the_second_blender_assets_are_drawn_alone(scene, tmp_path, monkeypatch):
     monkeypatch.setattr(client.get_cycles(), "_command", lambda folder: ["false"])
     client.get_cycles().stop()
