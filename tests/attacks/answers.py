@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ def list_pairs() -> list[Pair]:
     some_bytes, view = lambda *shape: rng.integers(0, 255, shape).astype(np.uint8), camera.orbit(30, 20, 2, 40, 12, 8)
     passes = {"Combined": random(8, 12, 4), "Depth": random(8, 12, 1), "Normal": random(8, 12, 3)}
     around = Probe(random(4, 8, 4), random(4, 8), np.zeros(3), random(4, 8), random(4, 8, 3))
+    grouped = replace(around, groups=("key",), sent=random(1, 4, 8, 3))
     floor = Occluders(np.float32([[0, 0, 0], [1, 0, 0], [0, 1, 0]]), np.int32([[0, 1, 2]]), ("floor",), np.int32([0]),
                       np.bool_([True]))
     made = Mesh(floor.vertices, floor.faces, random(1, 3, 2), random(1, 3, 3), None, None,
@@ -51,6 +53,7 @@ def list_pairs() -> list[Pair]:
         ({"op": "draw", "size": (99, 99), "border": (1, 2, 13, 10), "passes": ["Combined", "Cryptomatte Object"]},
          {"passes": {"Combined": passes["Combined"], "CryptoObject00": random(8, 12, 4)}, "stale": True}),
         ({"op": "probe", "size": (8, 4), "probes": [{}]}, {"probes": [around], "stale": False}),
+        ({"op": "probe", "size": (8, 4), "probes": [{}], "groups": ["key"]}, {"probes": [grouped], "stale": False}),
         ({"op": "occluders"}, {"occluders": floor, "stale": False, "warning": Message("{count} left.", count=3)}),
         ({"op": "world", "lighting": True}, {"maps": {"seen": random(4, 8, 3), "lighting": random(2, 4, 3)}}),
         ({"op": "lamp"}, {"pattern": random(4, 8, 3)}), ({"op": "pixels"}, {"pixels": random(4, 8, 4)}),
@@ -146,7 +149,7 @@ def _use_nothing(event: dict[str, Any], request: dict[str, Any]) -> None:
 USED = {name: _mark(use) for name, use in {
     "render": _use_passes, "draw": _use_passes, "bake": _use_mesh, "textures": _use_mesh, "create_mesh": _use_asset,
     "create_image": _use_asset, "find_pose": _use_pose, "find_matte": _use_pictures, "preview": _use_pictures,
-    "probe": lambda event, _: [each.hash for each in event["probes"]],
+    "probe": lambda event, _: [each.take_group("key").hash for each in event["probes"]],
     "occluders": lambda event, _: event["occluders"].vertices[event["occluders"].faces].sum(),
     "world": lambda event, _: [each[..., :3].max() for each in event["maps"].values()],
     "lamp": lambda event, _: event["pattern"][..., :3].mean((0, 1)),

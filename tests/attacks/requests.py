@@ -26,6 +26,7 @@ from near_core.create.stance import Stance
 from near_core.errors import Cancelled, NearError
 from near_core.mesh import Material, Mesh
 from near_core.scene import AssetLook, Lamp, Lens, Occluders, Probe, Settings, Shutter, camera
+from near_core.scene.settings import GROUP, SPLIT_LIGHT
 from near_core.worker import operations, protocol
 from tests.attacks.mutations import change_tree
 from tests.create.pictures import disc, mask_of
@@ -213,7 +214,8 @@ def list_things() -> tuple[Sender, dict[str, Any]]:
     floor = Occluders(np.float32([[-2, -2, -.6], [2, -2, -.6], [0, 3, -.6], [0, 0, 2]]),
                       np.int32([[0, 1, 2], [0, 1, 3]]), ("floor", "wall"), np.int32([0, 1]), np.bool_([False, True]))
     probe = Probe(rng.random((8, 16, 4), np.float32), rng.uniform(1, 9, (8, 16)).astype(np.float32), np.zeros(3),
-                  rng.random((8, 16), np.float32), rng.random((8, 16, 3), np.float32))
+                  rng.random((8, 16), np.float32), rng.random((8, 16, 3), np.float32), ("key", "sky"),
+                  rng.random((2, 8, 16, 3), np.float32) / 2)
     plain = some_asset()
     glowing = replace(plain, skin=_painted(), camera=camera.to_json(view), surfels=replace(
         plain.surfels, emission=plain.surfels.base_color * np.float32([9, 0, 1])))
@@ -229,7 +231,8 @@ def list_things() -> tuple[Sender, dict[str, Any]]:
     far[:3, 3] = .4, .3, .1
     watts = np.full(3, 20.0)
     beam = rng.random((8, 16, 3), np.float32)
-    lamps = [Lamp("point", np.eye(4) + 2 * np.eye(4, k=3), watts, radius=.1, unblocked_by=("floor",), pattern=beam),
+    lamps = [Lamp("point", np.eye(4) + 2 * np.eye(4, k=3), watts, radius=.1, unblocked_by=("floor",), pattern=beam,
+                  group="key"),
              Lamp("spot", np.eye(4), watts, radius=.1, pattern=beam[:, :8], falloff=1.0, smooth=.5),
              Lamp("sun", np.eye(4), watts / 20, angle=.1, through_glass=True),
              Lamp("area", far, watts, size=(.5, .2), shape="ELLIPSE", hull=.1, spread=2.0),
@@ -244,17 +247,21 @@ def list_things() -> tuple[Sender, dict[str, Any]]:
             {"asset": "a", "matrix": np.eye(4), "probe": "p", "deformation": "d", "unlit_by": (1,), "shadow": True,
              "look": AssetLook((.9, .5, .5), .1, .8, .2, -.2, .5, .7), "name": "A"},
             {"asset": "s", "matrix": far, "probe": None, "shadow": False, "name": "S"},
-            {"asset": "g", "matrix": far @ far, "probe": "p", "look": AssetLook((1, .2, 1)), "name": "G"}]}
+            {"asset": "g", "matrix": far @ far, "probe": "p", "look": AssetLook((1, .2, 1)), "name": "G",
+             "group": "key"}]}
 
 
 def make_pictures() -> list[bytes]:
-    """Pictures, blurred, sharp and drafts."""
+    """Pictures, blurred, sharp, of light groups and drafts."""
     kept, fields = list_things()
     plain = {**fields, "op": "render", "shutter": None, "lens": None, "backdrop": None}
     draft = {**plain, "settings": Settings("draft", "transport", True, ("Combined", "Depth"), 1, 2.0)}
     flat = replace(camera.orbit(30, 20, 2, 40, 24, 16), orthographic=True)
+    grouped = Settings(background=True, passes=("Combined", *SPLIT_LIGHT, *(f"{GROUP}{name}" for name in (
+        "key", "sky", ""))), threads=2, group="sky")
     return [pack((*kept, each)) for each in (
         {**fields, "op": "render"}, plain, draft, {**plain, "op": "prepare"},
+        {**fields, "op": "render", "shutter": None, "settings": grouped},
         {**plain, "camera": flat, "environment": {**fields["environment"], "glossy": False}})]
 
 
