@@ -243,7 +243,8 @@ def list_things() -> tuple[Sender, dict[str, Any]]:
     return tuple({"op": "put", **each} for each in kept), {
         "id": 1, "channel": None, "camera": view, "environment": light, "backdrop": light, "lamps": lamps,
         "occluders": "o", "shutter": shutter, "lens": Lens(.02, 2.0, 5, .3, 1.5),
-        "settings": Settings(background=True, passes=(*Settings().passes, "Instances"), threads=2), "instances": [
+        "settings": Settings(background=True, passes=(*Settings().passes, *SPLIT_LIGHT, "Instances", f"{GROUP}key",
+                                                      f"{GROUP}sky"), threads=2, group="sky"), "instances": [
             {"asset": "a", "matrix": np.eye(4), "probe": "p", "deformation": "d", "unlit_by": (1,), "shadow": True,
              "look": AssetLook((.9, .5, .5), .1, .8, .2, -.2, .5, .7), "name": "A"},
             {"asset": "s", "matrix": far, "probe": None, "shadow": False, "name": "S"},
@@ -252,16 +253,13 @@ def list_things() -> tuple[Sender, dict[str, Any]]:
 
 
 def make_pictures() -> list[bytes]:
-    """Pictures, blurred, sharp, of light groups and drafts."""
+    """Pictures, blurred, sharp and drafts."""
     kept, fields = list_things()
     plain = {**fields, "op": "render", "shutter": None, "lens": None, "backdrop": None}
     draft = {**plain, "settings": Settings("draft", "transport", True, ("Combined", "Depth"), 1, 2.0)}
     flat = replace(camera.orbit(30, 20, 2, 40, 24, 16), orthographic=True)
-    grouped = Settings(background=True, passes=("Combined", *SPLIT_LIGHT, *(f"{GROUP}{name}" for name in (
-        "key", "sky", ""))), threads=2, group="sky")
     return [pack((*kept, each)) for each in (
         {**fields, "op": "render"}, plain, draft, {**plain, "op": "prepare"},
-        {**fields, "op": "render", "shutter": None, "settings": grouped},
         {**plain, "camera": flat, "environment": {**fields["environment"], "glossy": False}})]
 
 

@@ -19,6 +19,7 @@ from near_core.asset import CELL, Surfels
 from near_core.engine import Engine
 from near_core.errors import NearError
 from near_core.models.onnx import load_onnxruntime
+from near_core.render import light_groups
 from near_core.render.composite import put_sky_behind
 from near_core.render.renderer import Renderer
 from near_core.scene import PLAIN, Instance, Settings, camera, environment
@@ -126,11 +127,13 @@ def test_render_gives_the_same_passes_with_all_that_a_request_may_name(client):
         made, size = engine.pose(asset.from_bytes(named[each["asset"]].tobytes()), named[each.get("deformation")])
         instances.append(Instance(
             made, each["matrix"] @ np.diag([size, size, size, 1]), named[each["probe"]],
-            frozenset(each.get("unlit_by", ())), each.get("look", PLAIN), each.get("shadow", True), each["name"]))
+            frozenset(each.get("unlit_by", ())), each.get("look", PLAIN), each.get("shadow", True), each["name"],
+            each.get("group", "")))
     bare = replace(fields["settings"], background=False)
     here = engine.render(instances, fields["camera"], sky, bare, lamps=fields["lamps"],
                          occluders=named["o"], shutter=fields["shutter"], lens=fields["lens"])
     put_sky_behind(here, sky, fields["camera"], fields["settings"])
+    light_groups.show_world(here, fields["settings"].group)
     assert passes.keys() == here.keys()
     for name, values in here.items():
         np.testing.assert_allclose(passes[name], values, rtol=1e-4, atol=1e-5, err_msg=name)
