@@ -371,7 +371,9 @@ def redraw() -> None:
     areas: list[Any] = [area for window in bpy.context.window_manager.windows for area in window.screen.areas]
     for area in areas:
         if area.type == "VIEW_3D" and area.spaces.active.shading.type == "RENDERED":
-            area.tag_redraw()
+            for region in area.regions:
+                if region.type == "WINDOW":
+                    region.tag_redraw()
 
 
 def _look() -> float | None:

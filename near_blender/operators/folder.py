@@ -15,6 +15,7 @@ from ..client import client
 from ..paths import RELATIVE
 from . import jobs, landing
 from .place import is_object_mode, report_errors
+from .provenance import Origin
 
 
 class NEAR_OT_create_assets_from_folder(landing.SizeOption, bpy.types.Operator):
@@ -53,7 +54,9 @@ class NEAR_OT_create_assets_from_folder(landing.SizeOption, bpy.types.Operator):
 
 def _start(path: Path, place: landing.Landing) -> jobs.Creation:
     job: Any = client.create_from_image([str(path)], name=path.stem, source=path.name, normalize=True)
-    return jobs.Creation(job, path.stem, landing=place)
+    # the rest of what it remembers is as it is of new assets; of a name that is no Unicode Blender keeps none
+    origin = Origin({"path": str(path), "seed": 0}) if errors.to_unicode(str(path)) == str(path) else None
+    return jobs.Creation(job, path.stem, origin, landing=place)
 
 
 CLASSES = (NEAR_OT_create_assets_from_folder,)

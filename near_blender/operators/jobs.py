@@ -14,7 +14,7 @@ import bpy
 import numpy as np
 from bpy.utils import previews
 
-from .. import translations
+from .. import opening, translations
 from .._core import asset as assets
 from .._core import errors
 from .._core import image as images
@@ -196,9 +196,8 @@ def run_all(operator: bpy.types.Operator, context: bpy.types.Context, starts: Se
         _conclude(operator, series)
         return {"CANCELLED"}
     if not wait:
-        ops: Any = bpy.ops
-        with context.temp_override(window=_find_main_window(context)):
-            ops.near.watch_creation("INVOKE_DEFAULT")
+        with context.temp_override(window=watching.find_main_window(context)):
+            _watch()
         return {"FINISHED"}
     try:
         done = finish(operator, context)
@@ -210,14 +209,6 @@ def run_all(operator: bpy.types.Operator, context: bpy.types.Context, starts: Se
         raise
     finally:
         _stop()
-
-
-def _find_main_window(context: bpy.types.Context) -> bpy.types.Window:
-    """What is watched in a window ends with it: an artist closes one that was opened for a photo."""
-    window = context.window or context.window_manager.windows[0]
-    while window.parent is not None:
-        window = window.parent
-    return window
 
 
 def advance(operator: bpy.types.Operator) -> bool:
@@ -324,6 +315,13 @@ def is_idle(operator: type[bpy.types.Operator]) -> bool:
     return False
 
 
+def _watch() -> None:
+    """Has the current creation be watched in the window of bpy.context, unless it has ended."""
+    ops: Any = bpy.ops
+    if _current is not None:
+        ops.near.watch_creation("INVOKE_DEFAULT")
+
+
 def _stop() -> None:
     global _current
     if _current is not None:
@@ -341,27 +339,31 @@ class NEAR_OT_watch_creation(bpy.types.Operator):
 
     def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         if event.type == "ESC" and event.value == "PRESS":
-            if _current.series is not None:
-                _conclude(self, _current.series)
+            series = _current.series
+            if series is not None:
+                _conclude(self, series)
             self.cancel(context)  # at once: the worker may take half a second to notice
             self.report({"INFO"}, translations.say("Creation cancelled"))
-            return {"FINISHED"} if "FINISHED" in getattr(self, "_done", ()) else {"CANCELLED"}
+            return {"FINISHED"} if series is not None and series.made else {"CANCELLED"}
         if event.type != "TIMER":
             return {"PASS_THROUGH"}
         _current.show_preview()
         show_status(context, translations.say("NeAR: {name}: {status} (Esc stops it)", name=shorten(_current.name),
                                               status=_current.status))
+        if watching.needs_pause(context):
+            return watching.pause(self, context, _watch)
         if not _current.is_ready() or _current.is_held:
             return {"PASS_THROUGH"}
+        series = _current.series
         try:
-            self._done = getattr(self, "_done", set()) | finish(self, context)
+            done = finish(self, context)
             if advance(self):
                 return {"PASS_THROUGH"}
         except BaseException:
             self._leave(context)
             raise
         self._leave(context)
-        return {"FINISHED"} if "FINISHED" in self._done else {"CANCELLED"}
+        return {"FINISHED"} if "FINISHED" in done or series is not None and series.made else {"CANCELLED"}
 
     def cancel(self, context: bpy.types.Context) -> None:
         """Called by Blender too, when another file is opened or the window closed."""
@@ -378,12 +380,18 @@ CLASSES = (NEAR_OT_watch_creation,)
 _register, _unregister = bpy.utils.register_classes_factory(CLASSES)  # type: ignore[func-returns-value, attr-defined]
 
 
-def register() -> None:
-    _register()
-
-
-def unregister() -> None:
+def _forget() -> None:
+    """Ends what no operator watches just now."""
     if _current is not None:
         _current.cancel()
         _stop()
+
+
+def register() -> None:
+    _register()
+    opening.add(_forget)
+
+
+def unregister() -> None:
+    opening.remove(_forget)
     _unregister()

@@ -9,6 +9,7 @@ LOOK_EVERY = 0.5  # seconds
 
 _told: set[str] = set()  # names of the workspaces whose bar says something
 _is_busy = False  # whether anything is under way
+_said: str | None = None  # the text of the last time
 
 
 def shorten(name: str) -> str:
@@ -17,19 +18,20 @@ def shorten(name: str) -> str:
 
 
 def show_status(context: bpy.types.Context, text: str | None) -> None:
-    """Writes text into the bar of the workspace in front (None gives it back), and has the sidebars drawn again."""
-    global _is_busy
-    _is_busy = text is not None
+    """Writes text into the bar of the workspace in front (None gives it back), and has the sidebars drawn again where
+    it is another: not the 3D views beside them, which may take long."""
+    global _is_busy, _said
+    _is_busy, is_new, _said = text is not None, text != _said, text
     workspace = context.workspace
     if workspace is not None:
         workspace.status_text_set(text)
         (_told.add if _is_busy else _told.discard)(workspace.name)
     if _told and not _is_busy and not bpy.app.timers.is_registered(_give_back):
         bpy.app.timers.register(_give_back, first_interval=LOOK_EVERY)
-    for window in context.window_manager.windows:
-        for area in window.screen.areas:
-            if area.type == "VIEW_3D":
-                area.tag_redraw()
+    areas = [area for window in context.window_manager.windows for area in window.screen.areas if is_new]
+    for region in (region for area in areas if area.type == "VIEW_3D" for region in area.regions):
+        if region.type == "UI":
+            region.tag_redraw()
 
 
 def _give_back() -> float | None:
@@ -50,8 +52,8 @@ def register() -> None:
 
 
 def unregister() -> None:
-    global _is_busy
-    _is_busy = False
+    global _is_busy, _said
+    _is_busy, _said = False, None
     _give_back()
     _told.clear()
     if bpy.app.timers.is_registered(_give_back):

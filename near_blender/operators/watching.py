@@ -1,24 +1,60 @@
 """Modal operators that look at work under way now and then. Blender drops one without a word when its class goes, so
-they end with the add-on."""
+they end with the add-on; and it saves nothing by itself while one goes on, so that long ones pause."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import Any
 
 import bpy
 
 from .. import log
 
+PAUSE_EVERY = 60.0  # seconds, the least that Auto Save can be set to
+PAUSE = 0.1  # seconds; where it is due, Auto Save looks ten times as often whether it may
+
 _watching: list[tuple[Any, Any]] = []  # operators that go on, with their timers
+_since: float = 0.0  # time.monotonic() seconds, when one began or went on
 
 
 def watch(operator: Any, context: bpy.types.Context, interval: float) -> set[str]:
     """Has an operator's modal() be called every so many seconds, until leave(); for invoke()."""
+    global _since
+    _since = time.monotonic()
     manager = context.window_manager
     timer = manager.event_timer_add(interval, window=context.window)
     manager.modal_handler_add(operator)
     _watching.append((operator, timer))
     return {"RUNNING_MODAL"}
+
+
+def find_main_window(context: bpy.types.Context) -> bpy.types.Window:
+    """What is watched in a window ends with it: an artist closes one that was opened for a photo."""
+    window = context.window or context.window_manager.windows[0]
+    while window.parent is not None:
+        window = window.parent
+    return window
+
+
+def needs_pause(context: bpy.types.Context) -> bool:
+    """Whether Auto Save may have waited for the end of what is watched."""
+    return bool(context.preferences.filepaths.use_auto_save_temporary_files) and time.monotonic() - _since > PAUSE_EVERY
+
+
+def pause(operator: Any, context: bpy.types.Context, go_on: Callable[[], Any]) -> set[str]:
+    """Ends an operator for a moment, after which go_on() is called in the same window, or a main one where that is
+    closed by then; for modal(). No file is opened meanwhile that go_on need not know of."""
+    shown = context.window.as_pointer()
+
+    def again() -> None:
+        windows = bpy.context.window_manager.windows
+        window = next((each for each in windows if each.as_pointer() == shown), find_main_window(bpy.context))
+        with bpy.context.temp_override(window=window):
+            go_on()
+    leave(operator, context)
+    bpy.app.timers.register(again, first_interval=PAUSE, persistent=True)
+    return {"CANCELLED"}
 
 
 def leave(operator: Any, context: bpy.types.Context) -> None:

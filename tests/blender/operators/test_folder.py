@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from near_blender import api
-from near_blender.asset import payload
-from near_blender.operators import transfer
+from near_blender.asset import payload, photo_options
+from near_blender.operators import origin, transfer
 
 
 def test_a_folder_without_photos_is_named(tmp_path):
@@ -23,10 +23,15 @@ def test_a_folder_without_photos_is_named(tmp_path):
 
 @pytest.mark.slow
 def test_a_folders_photo_becomes_what_it_becomes_alone(addon, tmp_path):
-    """Its elevation is estimated, too."""
+    """Its elevation is estimated, too, and what can be corrected of it is the same."""
     shutil.copy(transfer.SAMPLE.parent / "coffee.jpg", tmp_path)
     one, (other,) = api.create_from_image(tmp_path / "coffee.jpg"), api.create_from_folder(tmp_path)
     assert np.array_equal(payload.decode_asset(one).coords, payload.decode_asset(other).coords)
+    for name in ("path", "frame", "home", *photo_options.NAMES):
+        told, as_well = (getattr(ob.near.origin, name) for ob in (one, other))
+        assert told == as_well or list(told) == list(as_well), name
+    bpy.context.view_layer.objects.active = other
+    assert bpy.ops.near.remake_asset.poll() and origin.find_origin(other) is not None
 
 
 @pytest.mark.slow

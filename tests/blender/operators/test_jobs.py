@@ -13,7 +13,7 @@ import pytest
 from near_blender import references
 from near_blender.asset import payload
 from near_blender.client import client, worker_process
-from near_blender.operators import jobs, transfer
+from near_blender.operators import jobs, transfer, watching
 from near_blender.scene import geometry
 from near_core import errors
 from tests.machine import slowness
@@ -275,3 +275,23 @@ def test_who_goes_on_with_something_else_keeps_it(meanwhile, cube, goes_on):
     made = next(ob for ob in bpy.data.objects if ob not in (cube, other))
     objects = bpy.context.view_layer.objects
     assert objects.active == (other if goes_on else made) and list(objects.selected) == [objects.active]
+
+
+def test_auto_save_finds_time_in_a_long_creation(monkeypatch):
+    """Blender saves nothing by itself while an operator is modal: the one that watches ends for a moment, and what is
+    made goes on."""
+    job = client.create_from_image([PHOTO], name="Photo")
+    monkeypatch.setattr(jobs, "_current", made := jobs.Creation(job, "Photo"))
+    monkeypatch.setattr(watching, "_since", time.monotonic() - 61)
+    timers, watched = [], []
+    monkeypatch.setattr(jobs, "_watch", lambda: watched.append(bpy.context.window))
+    monkeypatch.setattr(bpy.app.timers, "register", lambda function, **_: timers.append(function))
+    window = bpy.context.window_manager.windows[0]
+    watch = SimpleNamespace(report=lambda *_: None)
+    with bpy.context.temp_override(window=window):
+        tick = lambda: jobs.NEAR_OT_watch_creation.modal(watch, bpy.context, SimpleNamespace(type="TIMER", value=""))
+        assert tick() == {"CANCELLED"} and jobs.get_current() is made and not job.is_cancelled
+    (again,) = timers
+    assert again() is None and watched == [window]
+    bpy.ops.wm.read_homefile(use_factory_startup=True)
+    assert job.is_cancelled and jobs.get_current() is None, "whoever opens a file just then ends it"
