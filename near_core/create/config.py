@@ -63,6 +63,7 @@ class GuessConfig:
     front_blur_radius: int = 30  # the front is better than the solid then
     layers_slope: float = 12.0
     thin_width: float = 0.1
+    straight_rods: bool = True
 
 
 @dataclass(frozen=True)
@@ -127,6 +128,8 @@ class ReconstructionConfig:
     mirror_rim: int = 3  # pixels of 128 by which such a hull may stay inside the object anywhere
     mirror_facing: float = 0.9  # cosine between a photo's view and a mirror's normal; beyond, it tells nothing of that
     slender_outline: float = 0.25  # width over height; what is more slender is no deeper than a round body
+    straight_rods: bool = False  # whether what is slender stands upright, whatever its layers say: "rods"
+    rod_calm: int = 25  # pixels of 128 along it, an odd number, that a parabola is fitted to; what is finer stays
     flat_outline: float = 0.7  # of the largest outline, which several photos of something flat need to show it so
     turned_handle: float = 0.02  # of a turned thing's pixels; something smaller beside its body is no handle
     handle_reach: float = 0.5  # square of how far a handle reaches from the body over its area, pixels, at least

@@ -22,7 +22,7 @@ from .hull import Silhouette
 from .regularity import measure_photo_asymmetry
 from .revolution import turn_outlines
 from .rims import close_sides, measure_rounding, narrow_sides, near_rim
-from .thickness import TURNED, doubt_depth, estimate_thickness, measure_sureness
+from .thickness import TURNED, doubt_depth, estimate_thickness, is_slender, measure_bend, measure_sureness
 from .view import (
     LayerView,
     PhotoView,
@@ -89,6 +89,9 @@ def _place_front(model: NearMini, view: PhotoView, progress: Progress, config: R
     progress("Shape", 0.2)
     view.front = align_front(view, logits + config.logit_bias, config.front_blur_radius, config.front_calm,
                              config.front_lag)
+    if config.straight_rods and is_slender(view, config):
+        bend = measure_bend(view, config)
+        view.front, view.back = view.front - bend, view.back - bend
     return make_room(view, logits, config)
 
 

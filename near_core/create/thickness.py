@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.signal import savgol_filter
 
 from ..asset import RESOLUTION
 from ..image.filters import blur_masked, distances, local_maximum
@@ -89,6 +90,24 @@ def is_slender(view: LayerView, config: ReconstructionConfig = ReconstructionCon
     """Whether an outline is upright and far higher than wide: a rod, since nobody photographs an upright board so."""
     rows, columns = (np.flatnonzero(view.mask.any(axis)) for axis in (1, 0))
     return len(rows) > 0 and bool(np.ptp(columns) + 1 < config.slender_outline * (np.ptp(rows) + 1))
+
+
+def measure_bend(view: LayerView, config: ReconstructionConfig = ReconstructionConfig()) -> np.ndarray:
+    """How much farther away each row of what is slender lies than if it stood upright, (SIZE, 1) asset units: the
+    middle of a round body as wide as each row, over the upright line that fits best."""
+    even = view.mask & ~view.torn
+    width, seen = even.sum(1), np.flatnonzero(even.any(1))
+    round_body = np.pi / 8 * width * reach(view.camera) / SIZE  # the mean way from its front to its middle
+    middle = np.where(even, view.front, 0).sum(1) / np.maximum(width, 1) + round_body
+    window = min(config.rod_calm, (len(seen) - 1) // 2 * 2 + 1)
+    away = view.camera.world_to_camera[2, 3] + savgol_filter(middle[seen], window, min(2, window - 1))
+    intrinsics = view.camera.intrinsics
+    down = ((seen + 0.5) * view.camera.height / SIZE - intrinsics[1, 2]) / intrinsics[1, 1]
+    up = view.camera.world_to_camera[:3, 2]
+    upright = 1 / (up[1] - down * up[2])  # of a line that stands upright: depth by row, but for a factor
+    bend = np.zeros(len(even), np.float32)
+    bend[seen] = away - upright * (away @ upright) / (upright @ upright)
+    return bend[:, None]
 
 
 def measure_sureness(view: LayerView, logits: np.ndarray, uv: np.ndarray,

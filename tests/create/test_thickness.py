@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from near_core.create.config import ReconstructionConfig
-from near_core.create.thickness import doubt_depth, estimate_thickness
+from near_core.create.thickness import doubt_depth, estimate_thickness, measure_bend
 from near_core.create.view import compute_cell_centres, reach
 from near_core.scene import camera as cameras
 from tests.create.pictures import view_of
@@ -58,3 +58,22 @@ def test_where_the_camera_is_a_guess_only_what_is_certain_is_thicker_than_layers
     left = logits - doubt_depth(view, logits, ReconstructionConfig(layers_slope=slope))
     away = compute_cell_centres(64)[:, 1].reshape(left.shape)[32, :, 32]
     assert away[(left + ReconstructionConfig.logit_bias)[32, :, 32] > 0].max() == pytest.approx(end, abs=0.06)
+
+
+@pytest.mark.parametrize("elevation", [0, 25, -15])
+def test_a_bent_and_leaning_rod_is_known_to_stand_upright(elevation):
+    """A pole 0.1 thick, whose front is bent like a bow and leans: what is left is the pole's."""
+    camera = cameras.orbit(0, elevation, 3, 30, 128, 128)
+    view = view_of(camera, np.zeros((128, 128), np.float32))
+    to_world, focal = np.linalg.inv(camera.world_to_camera), camera.intrinsics[0, 0]
+    x, y = (np.mgrid[:128, :128][::-1] + 0.5 - 64) / focal
+    across, along, onward = (np.stack([x, y, np.ones_like(x)], -1) @ to_world[:3, :3].T).transpose(2, 0, 1)
+    start = to_world[:3, 3]  # where rays with these slopes begin; they meet a cylinder around Z
+    a, b, c = across**2 + along**2, across * start[0] + along * start[1], start[0] ** 2 + start[1] ** 2 - 0.05**2
+    depth = (-b - np.sqrt(np.maximum(b**2 - a * c, 0))) / a
+    view.mask = (b**2 > a * c) & (np.abs(start[2] + depth * onward) < 0.45)
+    pole = np.where(view.mask, depth - camera.world_to_camera[2, 3], 0)
+    rows = (np.arange(128)[:, None] - 64) / 64
+    view.front = (pole + 0.2 * rows**2 - 0.1 * rows).astype(np.float32)
+    off = (view.front - measure_bend(view) - pole)[view.mask]
+    assert np.ptp(off) < 0.025 < 0.12 < np.ptp((view.front - pole)[view.mask]), "half a pole"
