@@ -67,6 +67,7 @@ def test_drawings_without_perspective_come_back_as_well():
 
 SIDES = {"front": (0, 0, 0, 2), "right": (90, 0, 1, 2), "back": (180, 0, 0, 2), "left": (-90, 0, 1, 2),
          "top": (0, 90, 0, 1)}  # azimuth and elevation, the axes that lie across and up
+PLAN, AROUND = ("front", "right", "top"), ("front", "right", "back", "left")
 
 
 def draw_box(size, view) -> np.ndarray:
@@ -77,8 +78,8 @@ def draw_box(size, view) -> np.ndarray:
     return picture
 
 
-@pytest.mark.parametrize("views", [("front", "right", "top"), ("front", "right", "back", "left")])
-@pytest.mark.parametrize("size", [(0.8, 2, 0.7), (0.3, 2, 0.3), (0.35, 0.35, 1.5), (1, 1, 0.1)])
+@pytest.mark.parametrize("size, views", [((0.8, 2, 0.7), AROUND), ((0.3, 2, 0.3), PLAN), ((0.35, 0.35, 1.5), AROUND),
+                                         ((1, 1, 0.1), PLAN)])
 def test_drawings_of_what_is_long_or_flat_fit(size, views):
     """A narrow crop has no finer pixels than there are points, and these stand in no lines behind each other."""
     config = AlignmentConfig()

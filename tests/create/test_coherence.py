@@ -24,7 +24,7 @@ def place_around(photos, turns=TURNS):
                                              zip(photos, turns)], free).cameras
 
 
-@pytest.mark.parametrize("height, likely", [(-2.0, 9.0), (12.0, 16.0), (26.0, 16.0)])
+@pytest.mark.parametrize("height, likely", [(-2.0, 9.0), (26.0, 16.0)])
 def test_outlines_tell_from_how_high_photos_were_taken(height, likely):
     photos, _ = photographed(TURNS, height)
     assert find_elevation(photos, place_around(photos), likely, config=QUICK) == pytest.approx(height, abs=2.0)

@@ -15,6 +15,7 @@ from near_core.create.config import DETAILS
 from near_core.create.create import create_from_image, create_from_mesh
 from near_core.create.hints import Hints
 from near_core.create.shot import ORTHOGRAPHIC, Shot
+from near_core.create.view import project
 from near_core.directions import decode_octahedral
 from near_core.errors import Cancelled, NearError
 from near_core.mesh import Mesh
@@ -91,9 +92,8 @@ def stop_at(wanted: str):
 
 def test_the_seed_changes_what_the_photo_hides_only(model, photo, red):
     (picture, camera), first = photo, red.asset
-    again, second = (create_from_image([picture], camera=camera, seed=s, name="red", model=model) for s in (0, 1))
-    np.testing.assert_array_equal(first.coords, again.coords)
-    np.testing.assert_allclose(first.slat.astype(float), again.slat.astype(float), atol=2e-3)
+    second = create_from_image([picture], camera=camera, seed=1, name="red", model=model)
+    np.testing.assert_array_equal(first.coords, second.coords)
     changed = np.abs(first.slat.astype(float) - second.slat).mean(1)
     centres = (first.coords.astype(np.float32) + 0.5) / 64 - 0.5
     normals = decode_octahedral(first.material[:, VoxelMaterial.NORMAL].astype(np.float32))
@@ -208,11 +208,11 @@ def test_an_orthographic_camera_takes_a_photo_and_is_remembered(model):
 def test_a_photo_that_is_seen_in_a_mirror_is_made_as_its_mirror_image(model):
     picture = np.dstack([disc(64, 64, 14, (20, 32)), mask_of(64, 64, 14, (20, 32))])
     picture[:, :20, :3] //= 4
-    camera, options = cameras.orbit(0, 0, 2.2, 40, 64, 64), {"name": "disc", "model": model}
-    made = create_from_image([Shot(picture, camera=camera, mirrored=True)], **options)
-    other = create_from_image([Shot(picture[:, ::-1].copy(), camera=camera)], **options)
-    assert len(made.surfels) == pytest.approx(len(other.surfels), rel=0.02)
-    assert made.surfels.position.mean(0) == pytest.approx(other.surfels.position.mean(0), abs=0.01)
+    camera = cameras.orbit(0, 0, 2.2, 40, 64, 64)
+    made = create_from_image([Shot(picture, camera=camera, mirrored=True)], name="disc", model=model)
+    uv, _ = project(made.surfels.position, camera)
+    middle = (uv.min(0) + uv.max(0)) / 2 * 32 + 32  # pixels
+    assert middle == pytest.approx((64 - 20, 32), abs=2)
     right = made.surfels.position[:, 0] > made.surfels.position[:, 0].mean()
     assert made.surfels.base_color[right].mean() < made.surfels.base_color[~right].mean()
 

@@ -16,7 +16,7 @@ from near_core.create.evidence import (
     tell_mirrors,
     weigh_evidence,
 )
-from near_core.create.hull import extract_mesh
+from near_core.create.hull import Silhouette, carve_hull, extract_mesh
 from near_core.create.symmetry import FRONT_BACK, LEFT_RIGHT, MIRRORS, TOP_BOTTOM
 from near_core.create.view import PhotoView, compute_cell_centres, look_at, project
 from near_core.scene import camera as cameras
@@ -93,9 +93,11 @@ def test_what_a_mirror_image_would_carve_stays(model, monkeypatch):
     away = np.linalg.norm(compute_cell_centres(64), axis=1)
     likely = np.clip((0.28 - away) * 100, -8, 8).reshape((64,) * 3).astype(np.float32)
     monkeypatch.setattr(evidence, "predict_solid", lambda model, views: likely.copy())
-    for limits, stays in (({}, True), ({"mirror_gap": np.inf, "mirror_rim": 128}, False)):
-        mesh, _ = evidence.reconstruct_surface(model, views, config=ReconstructionConfig(**limits))
-        assert (mesh.vertices[:, 2] > 0.35).any() == stays
+    mesh, mirrors = evidence.reconstruct_surface(model, views)
+    assert (mesh.vertices[:, 2] > 0.35).any() and LEFT_RIGHT not in mirrors
+    hull, lax = carve_hull([Silhouette(view.photo, view.camera) for view in views], 128), ReconstructionConfig(
+        mirror_gap=np.inf, mirror_rim=128)
+    assert LEFT_RIGHT in tell_mirrors(views, hull, lax), "else nothing is tried here"
 
 
 def test_a_shape_grows_as_far_as_its_photos_show_it(model, monkeypatch):
@@ -106,12 +108,11 @@ def test_a_shape_grows_as_far_as_its_photos_show_it(model, monkeypatch):
     for cells in (-1, 0, 1):
         mesh = extract_mesh((0.3 - away).astype(np.float32) * 128 + cells, ())
         assert measure_lack(mesh, views) == pytest.approx(-cells, abs=0.25)
-    sizes = []
-    for most in (0, FusionConfig.most_growth):
-        monkeypatch.setattr(evidence, "measure_lack", lambda mesh, views: 2.0)
-        mesh, _ = evidence.reconstruct_surface(model, views, fusion=FusionConfig(most_growth=most))
-        sizes.append(np.ptp(mesh.vertices, axis=0).mean() * 128)
-    assert 0.3 < sizes[1] - sizes[0] < 1.2  # half a cell on each side, at most
+    before = []
+    monkeypatch.setattr(evidence, "measure_lack", lambda mesh, views: before.append(mesh) or 2.0)
+    after, _ = evidence.reconstruct_surface(model, views)
+    small, large = (np.ptp(mesh.vertices, axis=0).mean() * 128 for mesh in (before[0], after))
+    assert 0.3 < large - small < 1.2  # half a cell on each side, at most
 
 
 def test_what_is_nearly_nothing_does_not_grow_into_specks(model, monkeypatch):
