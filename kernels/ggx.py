@@ -176,9 +176,9 @@ def tabulate_brdf(size: int = 32) -> np.ndarray:
     return table
 
 
-def average_radiance(light: np.ndarray | Pyramid, *, threads: int = 0) -> np.ndarray:
+def average_radiance(light: np.ndarray | Pyramid) -> np.ndarray:
     """The map's mean radiance over the sphere, (3,) float32."""
-    energy, _ = sum_blocks(light, 64, threads=threads)
+    energy, _ = sum_blocks(light, 64)
     return (energy.sum(0, dtype=np.float64) / (4 * np.pi)).astype(np.float32)
 
 

@@ -275,7 +275,7 @@ def _morton4(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
     return x & 1 | (y & 1) << 1 | (z & 1) << 2 | (x & 2) << 2 | (y & 2) << 3 | (z & 2) << 4
 
 
-def measure_room(full: np.ndarray, *, threads: int = 1) -> np.ndarray:
+def measure_room(full: np.ndarray) -> np.ndarray:
     """How far rays can go: (n, n, n) bool, z slowest, -> uint32, 4 bits for each octant of directions.
 
     The number in bits 4 o to 4 o + 3 is that of bricks along an edge of the largest cube that starts here, extends up
@@ -284,7 +284,7 @@ def measure_room(full: np.ndarray, *, threads: int = 1) -> np.ndarray:
     edge = len(require("full", full, (None, None, None), bool))
     require("full", full, (edge, edge, edge), bool)
     room = np.empty(full.shape, np.uint32)
-    _room(full, edge, room, threads)
+    _room(full, edge, room, 1)
     return room
 
 

@@ -24,21 +24,6 @@ def splat(xyz, covariance, opacity, features, world_to_camera, intrinsics, width
     return _Splat.apply(xyz, covariance, opacity, features, camera, options, drawn)
 
 
-def covariance_from(scale: torch.Tensor, quaternion: torch.Tensor) -> torch.Tensor:
-    """R(q) diag(scale^2) R(q)^T as (N, 6): xx, xy, xz, yy, yz, zz.
-
-    scale: (N, 3) standard deviations, metres. quaternion: (N, 4) w, x, y, z of any length but zero.
-    """
-    w, x, y, z = torch.nn.functional.normalize(quaternion, dim=1).unbind(1)
-    rotation = torch.stack([
-        1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y),
-        2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x),
-        2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)], 1).reshape(-1, 3, 3)
-    half = rotation * scale[:, None, :]
-    full = half @ half.mT
-    return full[:, [0, 0, 0, 1, 1, 2], [0, 1, 2, 1, 2, 2]]
-
-
 class _Splat(torch.autograd.Function):
     @staticmethod
     def forward(context, xyz, covariance, opacity, features, camera, options, drawn):

@@ -8,7 +8,9 @@ import numpy as np
 
 from .surfels import Surfels
 
-STEP = 10  # degrees between the azimuths that are looked from
+STEP, ELEVATION = 10, 15.0  # degrees: between the azimuths that are looked from, and from how high
+SURE = 0.7  # confidence from which surface is known; guesses of the photo networks stay below
+LEAST, FEWEST = 0.75, 0.25  # of the surface that faces there: known, of the greatest such share, and at all
 
 
 @dataclass(frozen=True)
@@ -20,19 +22,17 @@ class TrustedArc:
     width: float
 
 
-def find_trusted_arc(surfels: Surfels, elevation: float = 15.0, sure: float = 0.7, least: float = 0.75) -> TrustedArc:
-    """The arc around the azimuth from which most of the surface is known, as far as `least` of that share still is.
+def find_trusted_arc(surfels: Surfels) -> TrustedArc:
+    """The arc around the azimuth from which most of the surface is known, as far as LEAST of that share still is.
 
-    What hides what does not count, so that of an object with hollows hardly more than half may be known from anywhere;
-    below a quarter nothing is. elevation: degrees, from which it is looked at. sure: confidence from which surface is
-    known; guesses of the photo networks stay below.
+    What hides what does not count, so that of an object with hollows hardly more than half may be known from anywhere.
     """
-    turn, height = np.radians(np.arange(0, 360, STEP)), np.radians(elevation)
+    turn, height = np.radians(np.arange(0, 360, STEP)), np.radians(ELEVATION)
     level = np.cos(height) * np.stack([np.sin(turn), -np.cos(turn)])
     towards = np.concatenate([level, np.full((1, len(turn)), np.sin(height))]).astype(np.float32)
     facing = np.maximum(surfels.normal @ towards, 0) * (surfels.area * surfels.opacity)[:, None]
-    share = facing[surfels.confidence > sure].sum(0) / np.maximum(facing.sum(0), 1e-9)
-    known = share >= max(least * share.max(), 0.25)
+    share = facing[surfels.confidence > SURE].sum(0) / np.maximum(facing.sum(0), 1e-9)
+    known = share >= max(LEAST * share.max(), FEWEST)
     if known.all():
         return TrustedArc(0.0, 360.0)
     if not known.any():

@@ -14,7 +14,7 @@ def blur_box(values: np.ndarray, radius: int) -> np.ndarray:
         ends = [(radius + 1, radius) if i == axis else (0, 0) for i in (0, 1)]
         sums = np.cumsum(np.pad(values, ends, mode="edge"), axis, dtype=np.float64)
         values = (np.take(sums, range(2 * radius + 1, sums.shape[axis]), axis)
-                  - np.take(sums, range(0, sums.shape[axis] - 2 * radius - 1), axis)) / (2 * radius + 1)
+                  - np.take(sums, range(sums.shape[axis] - 2 * radius - 1), axis)) / (2 * radius + 1)
     return values
 
 

@@ -39,13 +39,13 @@ def find_colors(base_color: np.ndarray, roughness: np.ndarray, metallic: np.ndar
 
 
 @cache
-def _make_dielectric_table(size: int = 64) -> np.ndarray:
-    """(size, size) float32 by roughness and n.v, from the same samples of visible normals as ggx.tabulate_brdf."""
-    unit = np.linspace(0, 1, size)
+def _make_dielectric_table() -> np.ndarray:
+    """(64, 64) float32 by roughness and n.v, from the same samples of visible normals as ggx.tabulate_brdf."""
+    unit = np.linspace(0, 1, 64)
     cosine = np.maximum(unit, 1e-3)
-    view = np.stack([np.sqrt(1 - cosine**2), np.zeros(size), cosine], -1)
+    view = np.stack([np.sqrt(1 - cosine**2), np.zeros(len(unit)), cosine], -1)
     u = microfacets.hammersley(128)
-    table = np.empty((size, size), np.float32)
+    table = np.empty((len(unit), len(unit)), np.float32)
     for row, roughness in enumerate(unit):
         _, weight, schlick, _ = microfacets.reflect(view, max(roughness**2, 1e-3), u[:, 0], u[:, 1])
         c = 1 - schlick**0.2

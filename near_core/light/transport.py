@@ -65,13 +65,6 @@ class PreparedLight:
         """(3, 3), turns directions of an asset's frame into the map's. rotation: (3, 3), asset frame -> world."""
         return self.environment.world_to_map @ rotation
 
-    def find_irradiance(self, normal: np.ndarray) -> np.ndarray:
-        """Irradiance (K, 3) of the whole map, by normals (K, 3) float32 of its frame."""
-        base, apart = self.base_irradiance.sample(normal, np.zeros(len(normal), np.float32), threads=1), self.spots
-        if not apart:
-            return base
-        return base + np.maximum(normal @ self.suns[-apart:].T, 0) @ self.sun_weight[-apart:]
-
     def join_suns(self, apart: float) -> tuple[np.ndarray, np.ndarray]:
         """Directions (R, 3) that each stand for the suns within `apart` radians of the strongest of them, and which of
         them stands for each, (S,)."""

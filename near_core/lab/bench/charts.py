@@ -20,18 +20,17 @@ class Curve:
     mark: bool = False
 
 
-def draw_curves(title: str, panels: dict[str, list[Curve]], x: str, y: str, logarithmic: bool = False,
-                columns: int = 4) -> str:
-    """Panels by title, each with its own scales. x, y: what they show. x is logarithmic, y where that is said."""
+def draw_curves(title: str, panels: dict[str, list[Curve]], x: str, y: str) -> str:
+    """Panels by title, four a row, each with its own scales. x, y: what they show; x is logarithmic."""
     names = list(dict.fromkeys(curve.name for curves in panels.values() for curve in curves))
-    columns = min(columns, len(panels))
+    columns = min(4, len(panels))
     rows = -(-len(panels) // columns)
     size = columns * (PANEL[0] + GAP[0]) + 20, HEAD + rows * (PANEL[1] + GAP[1])
     body = _draw_legend(names)
     for number, (name, curves) in enumerate(panels.items()):
         left = GAP[0] + number % columns * (PANEL[0] + GAP[0])
         top = HEAD + 30 + number // columns * (PANEL[1] + GAP[1])
-        body += _draw_panel(name, curves, names, left, top, x, y, logarithmic)
+        body += _draw_panel(name, curves, names, left, top, x, y)
     return _frame(title, size, body)
 
 
@@ -54,10 +53,10 @@ def draw_bars(title: str, bars: dict[str, dict[str, float]], unit: str) -> str:
     return _frame(title, (left + wide + 100, HEAD + 20 + len(bars) * (high + 6)), body)
 
 
-def _draw_panel(name: str, curves: list[Curve], names: list[str], left: float, top: float, x: str, y: str,
-                logarithmic: bool) -> list[str]:
+def _draw_panel(name: str, curves: list[Curve], names: list[str], left: float, top: float, x: str, y: str
+                ) -> list[str]:
     points = [point for curve in curves for point in curve.points]
-    across, along = _scale([each[0] for each in points], True), _scale([each[1] for each in points], logarithmic)
+    across, along = _scale([each[0] for each in points], True), _scale([each[1] for each in points], False)
     place = lambda point: (left + across.place(point[0]) * PANEL[0], top + (1 - along.place(point[1])) * PANEL[1])
     body = [f'<rect x="{left}" y="{top}" width="{PANEL[0]}" height="{PANEL[1]}" fill="none" stroke="#bbb"/>',
             _write(left, top - 8, name, weight="bold"),

@@ -12,6 +12,7 @@ from ...image import srgb_decode
 from ...mesh import Material
 
 SIZE = 192  # texels of a map
+TEXTURED = 0.65  # of the materials have maps
 
 # kind -> (weight, hue range, saturation range, value range (sRGB), roughness range, metallic range)
 KINDS = {
@@ -61,11 +62,10 @@ def draw_uniform(chance: np.random.Generator, kinds: tuple[str, ...] = tuple(KIN
     return UniformMaterial(kind, color, float(chance.uniform(*roughness)), float(chance.uniform(*metallic)))
 
 
-def draw_material(chance: np.random.Generator, textured: float = 0.65) -> Material:
-    """A material at random; with probability `textured` it has maps that tile: two uniform materials
-    mixed by a pattern."""
+def draw_material(chance: np.random.Generator) -> Material:
+    """A material at random; most have maps that tile: two uniform materials mixed by a pattern."""
     first = draw_uniform(chance)
-    if chance.random() > textured:
+    if chance.random() > TEXTURED:
         return Material(first.kind, (*first.linear, 1.0), first.roughness, first.metallic)
     second = _choose_partner(chance, first)
     pattern = _choose_pattern(chance, first)

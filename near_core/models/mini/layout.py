@@ -100,7 +100,7 @@ class Latent:
 
     MATERIAL = slice(0, 5)  # the voxel's mean, linear, as -1..1: what a photo shows and tweaks change
     BASE_COLOR = slice(0, 3)
-    LEARNED = slice(5, 16)
+    LEARNED = slice(5, 16)  # what the autoencoder found to be left
     SPREAD = np.repeat(np.float32([0.4, 2.2]), [5, 11])  # standard deviations over all assets, about
 
 

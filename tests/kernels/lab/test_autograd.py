@@ -44,13 +44,3 @@ def test_what_a_loss_leaves_out_is_as_good_as_zero(asked):
     assert found[0][0].abs().max() > 0
     for alone, beside in zip(*found):
         np.testing.assert_allclose(alone, beside, rtol=1e-5, atol=1e-5 * float(alone.abs().max()))
-
-
-def test_covariance_from_scale_and_quaternion():
-    from scipy.spatial.transform import Rotation
-    rng = np.random.default_rng(0)
-    scale, quaternion = rng.uniform(0.1, 2, (9, 3)), rng.normal(size=(9, 4))
-    rotation = Rotation.from_quat(quaternion[:, [1, 2, 3, 0]]).as_matrix()
-    expected = rotation @ (scale[:, :, None] ** 2 * rotation.transpose(0, 2, 1))
-    mine = twin.covariance_matrix(autograd.covariance_from(torch.tensor(scale), torch.tensor(quaternion)))
-    np.testing.assert_allclose(mine, expected, atol=1e-12)
