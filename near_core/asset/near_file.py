@@ -75,7 +75,8 @@ def unpack(data: bytes | memoryview, what: str) -> tuple[dict[str, np.ndarray], 
 
 def describe_damage(what: str) -> NearError:
     """The error of a file that is not what it should be."""
-    return NearError("{what} is not a complete .near file.", "Export or create it again.", what=what)
+    return NearError("{what} is not a complete .near file.", "Choose a .near file, or export or create it again.",
+                     what=what)
 
 
 def _count_bytes(entry: dict[str, Any]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import time
 from pathlib import Path
 
@@ -187,6 +188,8 @@ def _show_pose(path: Path | None):
 
 def take_shot(photo: dict, alone: bool) -> Shot:
     """What the options of a photo say. alone: there is no other photo."""
+    if os.path.isdir(photo["image"]):
+        raise NearError(f"{photo['image']} is a folder.", "Name its photos, each with --image, or give --folder.")
     angles = {name: value for name, value in photo.items() if name in ("view", "azimuth", "elevation", "fov")}
     if "camera" in photo and angles:
         raise NearError(f"--camera already says where {photo['image'].name} was taken from.",

@@ -151,5 +151,8 @@ def _environment(args: argparse.Namespace) -> environment.Environment:
         light = environment.uniform(tuple(color))
     else:
         path = Path(args.env)
+        if not path.suffix:
+            raise NearError(f"{args.env!r} is neither a picture nor a colour.",
+                            "Give an .exr or .hdr file, or three numbers from 0 on, e.g. --env 1,1,1.")
         light = environment.take_map(image.read(path, max_side=MAP_SIDE), path.name)
     return light.turn(environment.turn_z(args.env_rotation), light.strength * args.env_strength)

@@ -158,7 +158,8 @@ def test_numbers_that_nothing_can_be_drawn_with_are_said(ball, tmp_path, capsys,
     assert "to draw with" in failure(capsys, "render", "--asset", ball, "--env", "1,1,1", "--out", tmp_path / "a.exr",
                                      *words.split())
     for light, said in {"1e39,1,1": "'1e39,1,1' is too bright. Give numbers up to 1,000,000,000.",
-                        "-1,1,1": "is not a colour. Give three numbers from 0 on"}.items():
+                        "-1,1,1": "is not a colour. Give three numbers from 0 on",
+                        "white": "'white' is neither a picture nor a colour. Give an .exr"}.items():
         assert said in failure(capsys, "render", "--asset", ball, f"--env={light}", "--out", tmp_path / "a.exr")
 
 

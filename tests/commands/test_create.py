@@ -65,7 +65,7 @@ def test_a_box_is_in_the_photo_s_pixels(tmp_path):
     (("--image", "a.png", "--view", "left", "--view", "right"), "twice"),
     (("--image", "a.png", "--view", "left", "--azimuth", "3"), "Both"),
     (("--image", "a.png", "--view", "left", "--camera", "a.json"), "Leave out --view"),
-    (("--image", "a.png", "--view", "below"), "below")])
+    (("--image", "a.png", "--view", "below"), "below"), (("--image", "/"), "/ is a folder.")])
 def test_what_contradicts_is_named(words, said):
     with pytest.raises(NearError, match=said):
         shots(*words)

@@ -89,6 +89,8 @@ class Dataset:
 
     def __init__(self, path: str | Path):
         self.path = Path(path)
+        if not self.path.is_dir():
+            raise NearError(f"There is no data set {self.path}.", "Choose a folder made by render-dataset.")
         self.meta = _read_json(self.path / "meta.json")
         if not isinstance(self.meta.get("assets"), list):
             raise NearError(f"{self.path.name}/meta.json lists no assets.", "Choose a folder made by render-dataset.")

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from ...commands.cli import PROGRAM
 from ...commands.terminal import Parser, name_missing_package
+from ...errors import NearError
 from ..options import add_options, read_config
 
 
@@ -39,12 +40,15 @@ STAGES = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `near_core train`."""
-    parser.add_argument("stage", choices=STAGES, help="what is trained or prepared")
+    parser.add_argument("stage", nargs="?", choices=STAGES, metavar="STAGE",
+                        help=f"what is trained or prepared: {', '.join(STAGES)}")
     parser.add_argument("rest", nargs=argparse.REMAINDER, help="its own options: see `near_core train STAGE --help`")
 
 
 def run(args: argparse.Namespace) -> int:
     """Runs one stage. Returns the exit status."""
+    if args.stage is None:
+        raise NearError("No stage is named.", f"Choose one of {', '.join(STAGES)}.")
     stage = STAGES[args.stage]
     with name_missing_package("train"):
         module = importlib.import_module(stage.module, __package__)

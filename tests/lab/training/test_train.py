@@ -157,7 +157,7 @@ def test_every_option_has_help_and_a_unit(stage, capsys):
 
 
 @pytest.mark.parametrize("words, complaint", [
-    (["latent"], "The following arguments are required"),
+    ([], "No stage is named. Choose one of latent, "), (["latent"], "The following arguments are required"),
     (["pool", "--out", "x"], "What is packed is told 0 times"),
     (["pool", "--out", "x", "--procedural", "1", "--ldraw", "y"], "What is packed is told 2 times"),
     (["pool", "--out", "OUT", "--procedural", "1", "--shard", "1"], "is not I/N"),
