@@ -150,6 +150,9 @@ def _find_seen(assets: dict[str, np.ndarray], ordinary: dict[str, np.ndarray], f
     shadow catcher hides nothing, and what is blurred does so only where the asset covers all.
     """
     depth, alpha = ordinary["Depth"][..., 0], assets["Combined"][..., 3]
+    if blurred:  # it is that of one ray through the lens, at one moment
+        around, there = (filters.blur_box(each, config.hole_edge) for each in (depth, depth > 0))
+        depth = np.where(depth > 0, around / np.maximum(there, 1e-6), 0)
     ahead, gone = assets["Depth"][..., 0] - depth, 1 - front["Combined"][..., 3]  # metres
     solid = (ordinary["Combined"][..., 3] > config.solid) & (depth > 0)
     inside = solid & (alpha > (config.solid if blurred else 1 - config.solid))

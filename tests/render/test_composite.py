@@ -214,6 +214,21 @@ def test_what_stands_on_the_ground_or_behind_a_fence_does_not_sink():
     np.testing.assert_allclose(made[:34, 2:10, 1], 0.3, atol=1e-5)
 
 
+@pytest.mark.parametrize("line", [20, 34])
+def test_the_grain_of_a_blurs_depth_puts_no_specks_at_a_foot(line):
+    """Of what is ordinary Cycles tells the depth of one ray through the lens, here up to six rows off. line: the row of
+    the asset's 34 at which the ground comes before it."""
+    rng = np.random.default_rng(0)
+    rows = np.arange(40, dtype=np.float32)[:, None, None] * np.ones((1, 24, 1), np.float32)
+    white, red = np.ones((40, 24, 4), np.float32), np.tile(np.float32([1, 0, 0, 1]), (40, 24, 1))
+    depth = np.float32(5) + 0.1 * (line - rows + rng.uniform(-6, 6, rows.shape).astype(np.float32))
+    assets = {"Combined": np.where(rows < 34, red, 0), "Depth": np.where(rows < 34, np.float32(5), 0)}
+    shown = rows > line + 3
+    made = compose(assets, {"Combined": white, "Depth": depth}, {"Combined": shown * white, "Depth": shown * depth},
+                   pixel=0.1, blurred=True)["Combined"][..., 1]
+    assert made[:line - 2].max() == 0 and made[line + 2:].min() == 1
+
+
 def test_what_stands_in_an_open_vessel_is_seen_up_to_the_rim_before_it():
     """The rim is cut out of it a little larger than it is, and the vessel's far side is no part of that."""
     rows = np.arange(40, dtype=np.float32)[:, None, None] * np.ones((1, 12, 1), np.float32)
