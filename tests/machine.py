@@ -6,6 +6,7 @@ import sys
 import time
 import zlib
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 
@@ -25,6 +26,22 @@ def slowness(clock=time.perf_counter) -> float:
         zlib.compress(data, 6)
         seconds.append(clock() - start)
     return max(1.0, sorted(seconds)[1] / QUIET)
+
+
+@contextlib.contextmanager
+def short_of_memory(spare: int) -> Iterator[None]:
+    """Meanwhile this process gets no more than `spare` MB beside what it has. Nothing on other systems than Linux."""
+    if not sys.platform.startswith("linux"):
+        yield
+        return
+    import resource
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (used + spare * 2**20, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
 
 
 @contextlib.contextmanager
