@@ -64,7 +64,7 @@ class NEAR_VIEW3D_PT_create(_Sidebar):
     def draw(self, context: bpy.types.Context) -> None:
         layout, creation = self.layout, jobs.get_current()
         if creation is not None:
-            draw_creation(layout, creation)
+            draw_creation(layout, context, creation)
             return
         layout.operator_context = "INVOKE_DEFAULT"
         column = layout.column(align=True)
@@ -87,9 +87,9 @@ class NEAR_VIEW3D_PT_asset(_Sidebar):
 
     def draw(self, context: bpy.types.Context) -> None:
         draw_asset(self.layout, context)
-        row = self.layout.row(align=True)
-        row.operator("near.export_asset", text="Export...", icon="EXPORT")
-        row.operator("near.mark_asset", text="Mark as Asset", icon="ASSET_MANAGER")
+        column = self.layout.column(align=True)
+        column.operator("near.export_asset", text="Export...", icon="EXPORT")
+        column.operator("near.mark_asset", text="Mark as Asset", icon="ASSET_MANAGER")
         if context.engine != ENGINE:
             companion = compositing.find_companion(context.scene)
             if companion is None:
@@ -103,10 +103,16 @@ def draw_compositing(layout: bpy.types.UILayout, companion: bpy.types.Scene | No
     layout.operator("near.build_compositing", icon="NODE_COMPOSITING", depress=companion is not None)
 
 
-def draw_creation(layout: bpy.types.UILayout, creation: jobs.Creation) -> None:
+def draw_creation(layout: bpy.types.UILayout, context: bpy.types.Context, creation: jobs.Creation) -> None:
     """The creation under way: name, progress, the first pictures, Stop."""
     layout.label(text=creation.name, icon="TIME", translate=False)
-    layout.progress(factor=creation.job.fraction, text=creation.status)
+    fraction, status = creation.job.fraction, creation.status
+    if lines.fits(context, status):
+        layout.progress(factor=fraction, text=status, translate=False)
+    else:
+        column = layout.column(align=True)
+        column.progress(factor=fraction)
+        lines.draw_sentence(column, context, status, "NONE")
     if creation.icons is not None:
         row = layout.row()
         for icon in creation.icons.values():
@@ -131,11 +137,7 @@ def draw_asset(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
     facts = {"Voxels": f"{len(asset.coords):,}", "Model": asset.model or say("none"),
              "Source": asset.source or say("unknown"),
              "Seen": say("{share:.0%} of it", share=confidence), "Trusted": _describe_trust(asset)}
-    split = layout.split(factor=0.35)
-    names, values = split.column(align=True), split.column(align=True)
-    for name, value in facts.items():
-        names.label(text=name)
-        values.label(text=value, translate=False)
+    lines.draw_facts(layout, context, facts)
     if asset.trusted is not None and 0 < asset.trusted.width < 360:
         layout.operator("near.limit_camera", icon="CON_ROTLIMIT",
                         depress=orbit.is_around(context.scene.camera, ob))
