@@ -2,11 +2,14 @@
 
 import ast
 import re
+import sys
 from collections import defaultdict
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
+
+from release import checks
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("near_core", "near_blender", "kernels", "release")
@@ -104,6 +107,23 @@ def test_packages_look_down_only():
     for module in MODULES:
         above = {"kernels": ("near_core", "near_blender"), "near_core": ("near_blender",)}.get(module.split(".")[0], ())
         assert not [other for other in imports(module) if other.startswith(above)], module
+
+
+def test_what_the_zip_holds_takes_no_more_than_blender_and_the_zip_bring():
+    """At once that is numpy and Blender's own; wheels come in functions, so that what lacks one can say so."""
+    blenders = sys.stdlib_module_names | {"numpy", "bpy", "bmesh", "bpy_extras", "mathutils", "blf", "gpu",
+                                          "gpu_extras", "cycles"} | {*PACKAGES}
+    wheels = {"onnxruntime", "safetensors", "PIL", "OpenEXR", "embreex"}
+    said = {"trimesh", "certifi"}  # what is without them says so, or does without
+    for name in sorted(checks.list_code() - {"__init__.py"}):
+        if name.startswith(("near_core/models/near/", "near_core/published/")):  # in a Python of their own
+            continue
+        tree = ast.parse((ROOT / name).read_text())
+        for node in ast.walk(tree):
+            full = [each.name for each in node.names] if isinstance(node, ast.Import) else \
+                [node.module] if isinstance(node, ast.ImportFrom) and not node.level else []
+            allowed = blenders if node in tree.body else blenders | wheels | said
+            assert {each.partition(".")[0] for each in full} <= allowed, f"{name}: {full}"
 
 
 def test_no_file_is_longer_than_400_lines():

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.signal import savgol_filter
 
 from ..asset import RESOLUTION
-from ..image.filters import blur_masked, distances, local_maximum
+from ..image.filters import blur_masked, distances, fit_parabolas, local_maximum
 from ..models.mini.layout import SIZE, Picture
 from .config import ReconstructionConfig
 from .view import LayerView, compute_cell_centres, look_up, project, reach
@@ -100,7 +99,7 @@ def measure_bend(view: LayerView, config: ReconstructionConfig = ReconstructionC
     round_body = np.pi / 8 * width * reach(view.camera) / SIZE  # the mean way from its front to its middle
     middle = np.where(even, view.front, 0).sum(1) / np.maximum(width, 1) + round_body
     window = min(config.rod_calm, (len(seen) - 1) // 2 * 2 + 1)
-    away = view.camera.world_to_camera[2, 3] + savgol_filter(middle[seen], window, min(2, window - 1))
+    away = view.camera.world_to_camera[2, 3] + fit_parabolas(middle[seen], window)
     intrinsics = view.camera.intrinsics
     down = ((seen + 0.5) * view.camera.height / SIZE - intrinsics[1, 2]) / intrinsics[1, 1]
     up = view.camera.world_to_camera[:3, 2]

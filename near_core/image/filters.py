@@ -71,6 +71,16 @@ def blur_binomial(values: np.ndarray) -> np.ndarray:
     return values
 
 
+def fit_parabolas(values: np.ndarray, window: int) -> np.ndarray:
+    """Each of values (N,) as the parabola that fits those of a window around it best has it; at both ends that of the
+    last whole window. window: odd, N at most (Savitzky and Golay 1964)."""
+    half = window // 2
+    powers = np.vander(np.arange(window) - half, min(3, window))
+    fit = powers @ np.linalg.pinv(powers)
+    return np.concatenate([fit[:half] @ values[:window], np.convolve(values, fit[half], "valid"),
+                           fit[half + 1:] @ values[-window:]])
+
+
 def double(values: np.ndarray) -> np.ndarray:
     """A picture or grid at twice the resolution, float32, linear between the cells' centres."""
     for axis in range(values.ndim):

@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 import pytest
-from scipy import ndimage
+from scipy import ndimage, signal
 
 from near_core.image import filters
 from tests.machine import slowness
@@ -153,3 +153,10 @@ def test_what_most_have_spreads():
     spread = filters.spread_dominant(picture, mask, centres, 4)
     np.testing.assert_allclose(spread[:, 10, 24], [0.1, 0.3, 0.9], atol=0.01)
     np.testing.assert_allclose(spread[:, 40, 0], [0.9, 0.8, 0.1], atol=0.01)  # beside the mask too
+
+
+@pytest.mark.parametrize("window", [1, 3, 9, 31])
+def test_parabolas_are_fitted_as_scipy_does(rng, window):
+    values = rng.normal(size=31)
+    expected = signal.savgol_filter(values, window, min(2, window - 1))
+    np.testing.assert_allclose(filters.fit_parabolas(values, window), expected, atol=1e-9)
