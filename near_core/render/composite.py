@@ -69,12 +69,12 @@ def compose(assets: dict[str, np.ndarray], ordinary: dict[str, np.ndarray], fron
     behind them; None where nothing is in front of an asset. Data passes of these two are means over the pixel, 0 where
     nothing is (not divided by alpha); their Combined alpha is 1 where a sky is seen, and Depth 0 there. Each (H, W, n)
     float32. All may hold NEAREST, RANKED and CLEAR, these two COVER. What `ordinary` alone has is premultiplied, and 0
-    on assets. held: (H, W, 1), how much of the assets' alpha is a hole in the picture. cut: (H, W, 1), how much of a
-    pixel holes in front of the assets cover; where both kinds do most, there are no data. pixel: metres that a pixel is
-    wide at the assets, (H, W) or one for all; with 0 nothing sinks into anything. blurred: whether assets are blurred:
-    where they are in a pixel for a part of the time, `front` also has what is seen while they are elsewhere. Returns
-    the passes of `ordinary` but COVER.
+    on assets. held: (H, W, 1), how much of the assets' alpha is a hole in the picture. cut: the same of a pixel that
+    holes in front of the assets cover; where both kinds do most, there are no data. pixel: metres that a pixel is wide
+    at the assets, (H, W) or one for all; with 0 nothing sinks into anything. blurred: whether assets are: where they
+    are in a pixel for a part of the time, `front` has what is seen meanwhile, too. Returns ordinary's passes but COVER.
     """
+    front = _clean(front, ordinary, config) if front is not None and blurred else front
     if front is not None and np.any(pixel):
         seen = _find_seen(assets, ordinary, front, pixel, blurred, config)
         assets, held = _fade(assets, seen), held * seen
@@ -105,6 +105,27 @@ def _empty(made: dict[str, np.ndarray], hole: np.ndarray, left: float) -> None:
         seen = (hole <= 0.5) | (made["Combined"][..., 3:] >= left)
         for name in filter(_is_covering, made):
             made[name] *= seen
+
+
+def _clean(front: dict[str, np.ndarray], ordinary: dict[str, np.ndarray], config: CompositeConfig
+           ) -> dict[str, np.ndarray]:
+    """front without the grain of its alpha, which nobody denoises: what both pictures' colours show stays, and so does
+    what varies more than few samples make it."""
+    mixed = (front["Combined"][..., 3] > 0) & (front["Combined"][..., 3] < 1)
+    if not mixed.any():
+        return front
+    ends, reach = [np.flatnonzero(mixed.any(axis)) for axis in (1, 0)], 3 * config.hole_edge
+    part = tuple(slice(max(int(each[0]) - reach, 0), int(each[-1]) + 1 + reach) for each in ends)
+    alpha = front["Combined"][part][..., 3].astype(np.float64)
+    colors = [each["Combined"][part][..., :3].mean(2, dtype=np.float64) for each in (front, ordinary)]
+    middle = max(float(colors[1].mean()), 1e-9)
+    first, second = (np.minimum(each / middle, config.glare) for each in colors)
+    smooth = np.clip(filters.blur_guided(alpha, (first, second), config.hole_edge), 0, 1)
+    mean, varies = (filters.blur_box(each, config.hole_edge) for each in (alpha, (alpha - smooth) ** 2))
+    kept = np.clip(varies / np.maximum(config.sharp * mean * (1 - mean), 1e-9) - 1, 0, 1)
+    made = front["Combined"].copy()
+    made[part][..., 3] = smooth + kept * (alpha - smooth)
+    return front | {"Combined": made}
 
 
 def _is_covering(name: str) -> bool:

@@ -148,7 +148,7 @@ def test_what_is_thin_or_faint_covers_an_asset_as_much_as_it_is_there(cover, per
     before, wall = draw_plane((1, 0, 0), thin, 2), draw_plane((0, 0, 1), 1, 5)
     ordinary = wall | {"Combined": before["Combined"] + (1 - thin[:, None]) * wall["Combined"]}
     made = compose(draw_plane((0, 1, 0), 1, 3), ordinary, before, pixel=0.01, blurred=blurred)["Combined"]
-    np.testing.assert_allclose(made[6, :, :3], np.stack([thin, 1 - thin, 0 * thin], 1), atol=1e-6)
+    np.testing.assert_allclose(made[6, :, :3], np.stack([thin, 1 - thin, 0 * thin], 1), atol=2e-3 if blurred else 1e-6)
 
 
 def test_a_wire_before_a_blurred_asset_is_as_bright_where_this_covers_all():
@@ -160,8 +160,8 @@ def test_a_wire_before_a_blurred_asset_is_as_bright_where_this_covers_all():
     ordinary = wall | {"Combined": before["Combined"] + (1 - wire[:, None]) * wall["Combined"]}
     front = before | {"Combined": before["Combined"] + np.float32([0, 0, 1, 1]) * share[:, 2:]}
     made = compose(draw_plane((0, 1, 0), there, 3), ordinary, front, pixel=0.01, blurred=True)["Combined"]
-    np.testing.assert_allclose(made[6, 16:22, :3], share[16:22], atol=1e-6)
-    np.testing.assert_allclose(made[6, :, :3].sum(1), 1, atol=1e-5)
+    np.testing.assert_allclose(made[6, 16:22, :3], share[16:22], atol=2e-3)
+    np.testing.assert_allclose(made[6, :, :3].sum(1), 1, atol=2e-3)
 
 
 @pytest.mark.parametrize("cover,period,edge", [(0.5, 4, 12), (0.3, 3, 20), (1, 8, 12), (0.3, 4, 6), (0, 8, 12)])
@@ -176,7 +176,7 @@ def test_all_adds_up_to_one_where_the_hole_is_larger_than_a_blurred_asset(cover,
     seen = np.float32([0, 0, 1, 1]) * ((1 - wire) * (1 - hole))[:, None]
     front = before | {"Combined": before["Combined"] + seen}
     made = compose(draw_plane((0, 1, 0), there, 3), ordinary, front, pixel=0.01, blurred=True)["Combined"][6, :, :3]
-    np.testing.assert_allclose(made.sum(1), 1, atol=1e-5)
+    np.testing.assert_allclose(made.sum(1), 1, atol=2e-3)
     assert np.abs(made - share).max() < 0.12 and np.abs(made - share).mean() < 0.03
 
 
@@ -247,3 +247,23 @@ def test_what_is_opaque_stays_so_where_samples_of_a_blur_are_few():
     pictures = [{"Combined": each, "Depth": np.full((8, 8, 1), 3, np.float32)} for each in (alone, behind, beside)]
     made = compose(*pictures, blurred=True)["Combined"]
     np.testing.assert_allclose(made[..., 3], 1, atol=1e-6)
+
+
+@pytest.mark.parametrize("before", [0, 0.3])
+def test_the_edge_of_what_is_out_of_focus_has_no_grain(before):
+    """It comes in over 24 pixels before a wall, with a haze before both or none. Colours are denoised; the alpha of
+    what is in front of an asset is that of eight samples."""
+    rng, columns = np.random.default_rng(0), np.arange(64) + np.zeros((64, 1))
+    there, hole = (np.clip((columns - 20 + larger) / 24, 0, 1) for larger in (0, 2))
+    share = np.stack([before + 0 * there, (1 - before) * there, (1 - before) * (1 - there)], 2)  # of haze, asset, wall
+    seen = np.float32(before + (1 - before) * (1 - hole))
+    alpha = (rng.binomial(8, seen) / 8)[..., None]
+    colors = np.stack([np.full_like(seen, before), 0 * seen, seen - before], 2)
+    front = {"Combined": np.concatenate([colors, alpha], 2).astype(np.float32), "Depth": np.float32(5) * (alpha > 0)}
+    asset = {"Combined": np.stack([0 * there, there, 0 * there, there], 2).astype(np.float32),
+             "Depth": np.where(there > 0, np.float32(3), 0)[..., None]}
+    ordinary = {"Combined": np.tile(np.float32([before, 0, 1 - before, 1]), (64, 64, 1)),
+                "Depth": np.full((64, 64, 1), 5, np.float32)}
+    off = compose(asset, ordinary, front, pixel=0.01, blurred=True)["Combined"][8:-8, :, :3] - share[8:-8]
+    assert off.std(0).max() < 0.06, "0.17 where it is left alone"
+    assert np.sqrt((off ** 2).mean()) < 0.02 and np.abs(off.mean(0)).max() < 0.05
