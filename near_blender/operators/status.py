@@ -9,7 +9,7 @@ LOOK_EVERY = 0.5  # seconds
 
 _told: set[str] = set()  # names of the workspaces whose bar says something
 _is_busy = False  # whether anything is under way
-_said: str | None = None  # the text of the last time
+_said: tuple[str, str | None] = "", None  # the workspace and the text of the last time
 
 
 def shorten(name: str) -> str:
@@ -18,12 +18,13 @@ def shorten(name: str) -> str:
 
 
 def show_status(context: bpy.types.Context, text: str | None) -> None:
-    """Writes text into the bar of the workspace in front (None gives it back), and has the sidebars drawn again where
-    it is another: not the 3D views beside them, which may take long."""
+    """Writes text into the bar of the workspace in front (None gives it back), and has the sidebars drawn again, where
+    that is new: a window that is drawn ten times a second takes much of a processor, its 3D views more."""
     global _is_busy, _said
-    _is_busy, is_new, _said = text is not None, text != _said, text
     workspace = context.workspace
-    if workspace is not None:
+    said = workspace.name if workspace is not None else "", text
+    _is_busy, is_new, _said = text is not None, said != _said, said
+    if workspace is not None and (is_new or text is None):
         workspace.status_text_set(text)
         (_told.add if _is_busy else _told.discard)(workspace.name)
     if _told and not _is_busy and not bpy.app.timers.is_registered(_give_back):
@@ -53,7 +54,7 @@ def register() -> None:
 
 def unregister() -> None:
     global _is_busy, _said
-    _is_busy, _said = False, None
+    _is_busy, _said = False, ("", None)
     _give_back()
     _told.clear()
     if bpy.app.timers.is_registered(_give_back):
