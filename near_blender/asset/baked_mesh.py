@@ -174,9 +174,8 @@ def _make_image(picture: np.ndarray, name: str, color: bool, packed: bool) -> bp
     return image
 
 
-def export_glb(ob: bpy.types.Object, path: Path) -> None:
-    """Writes ob, which is selected alone, by Blender's own exporter. Raises NearError where that is not enabled, or
-    fails."""
+def export_glb(path: Path) -> None:
+    """Writes what is selected by Blender's own exporter. Raises NearError where that is not enabled, or fails."""
     if not hasattr(bpy.ops.export_scene, "gltf") or "io_scene_gltf2" not in bpy.context.preferences.addons:
         raise errors.NearError("Blender's glTF exporter is not enabled.",
                                "Enable glTF 2.0 format in Preferences > Add-ons.")

@@ -77,7 +77,7 @@ def follow(ob: Any) -> Following:
             problems.append(errors.Message("parts of another asset are not in this file") if number else
                             errors.Message("geometry that was joined to it is not drawn"))
             continue
-        found, problem = _split(rest[rows], now[rows], lambda rows=rows: _find_islands(ob.data)[rows])
+        found, problem = _split(rest[rows], lambda rows=rows: _find_islands(ob.data)[rows])
         copies += [Copy(mesh, *_fit(rest[rows][part], now[rows][part])) for part in found]
         problems.append(problem or _find_loss(ob, rest[rows], len(found)))
     problem = errors.join(*dict.fromkeys(problems), between=", ")
@@ -99,7 +99,7 @@ def _find_payload(own: Any, number: int) -> Any:
                  and proxy.mark(payload.find_hash(mesh) or "") == number), None)
 
 
-def _split(rest: np.ndarray, now: np.ndarray, find_islands: Any) -> tuple[list[np.ndarray], str]:
+def _split(rest: np.ndarray, find_islands: Any) -> tuple[list[np.ndarray], str]:
     """Rows of the vertices (V, 3) that each copy has, and what cannot be told apart. find_islands: () -> (V,)."""
     place, first = _name_places(rest)
     if len(first) > (1 - _FEW) * len(rest):

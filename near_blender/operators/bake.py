@@ -157,7 +157,7 @@ class NEAR_OT_bake_mesh(_Baking, bpy.types.Operator):
             if source.name in context.view_layer.objects:
                 source.hide_set(True)
         if self.filepath:
-            baked_mesh.export_glb(ob, name_file(self.filepath, ".glb"))
+            baked_mesh.export_glb(name_file(self.filepath, ".glb"))
         self.tell(errors.Message("{name}, {count:,} faces", name=ob.name, count=len(ob.data.polygons)), answer["psnr"])
         return {"FINISHED"}
 

@@ -202,9 +202,9 @@ def test_twelve_megapixels_take_little_longer_than_their_decoding(tmp_path):
     """Measured: nine times as long."""
     Image.fromarray(disc()).resize((4000, 3000)).save(tmp_path / "a.jpg", quality=90)
 
-    def least(function):  # of three: a machine may be slow for a while, and the first run imports what it needs
+    def least(function):  # of two: a machine may be slow for a while, and the first run imports what it needs
         seconds = []
-        for _ in range(3):
+        for _ in range(2):
             started = time.process_time()  # other work on the machine does not count
             function()
             seconds.append(time.process_time() - started)

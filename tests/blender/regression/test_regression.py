@@ -55,13 +55,13 @@ def test_a_shared_scene_is_unchanged(pages, shared, tmp_path, name):
 
 
 @pytest.mark.parametrize("change", [
-    {"light": scenes.sky().turn(np.eye(3), 1.05)},
-    {"instances": [Instance(scenes.ring(), scenes.place(0.005))]},
-    {"settings": scenes.Settings(shading="split-sum")}])
+    lambda: {"light": scenes.sky().turn(np.eye(3), 1.05)},
+    lambda: {"instances": [Instance(scenes.ring(), scenes.place(0.005))]},
+    lambda: {"settings": scenes.Settings(shading="split-sum")}])
 def test_a_small_change_is_seen(monkeypatch, change):
     """A light 5 % stronger, an asset half a centimetre off, another way of shading."""
     monkeypatch.delenv("NEAR_BLESS", raising=False)
-    assert report.Report().add("plain", scenes.draw(**change)) > report.SHARE
+    assert report.Report().add("plain", scenes.draw(**change())) > report.SHARE
 
 
 def test_shares_and_the_page(tmp_path, monkeypatch):
