@@ -59,6 +59,14 @@ def test_what_the_hunt_is_said_to_read_it_reads():
     assert f"{sum(target.count for target in TARGETS.values()):,} inputs" in text
 
 
+@pytest.mark.parametrize("path", [path for path in DOCUMENTS if path.parent.name in ("docs", ROOT.name)],
+                         ids=lambda path: path.name)
+def test_prose_ends_at_120_letters(path):
+    """Tables and commands cannot."""
+    prose = re.sub(r"^```.*?^```", "", path.read_text(), flags=re.M | re.S)
+    assert not [line for line in prose.splitlines() if len(line) > 120 and not line.lstrip().startswith("|")]
+
+
 @TEXTS
 def test_modules_exist(path):
     text = path.read_text()
