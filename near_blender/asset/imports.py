@@ -44,9 +44,17 @@ def _on_update(*_: Any) -> None:
         bpy.app.timers.register(tidy)
 
 
+@bpy.app.handlers.persistent
+def _on_load(*_: Any) -> None:
+    """Another file's meshes may be as many."""
+    global _known
+    _known = 0
+
+
 # where Blender tells of imports, what is tidied belongs to their undo step; before, every step back is tidied again
 _HANDLERS = ({"blend_import_post": _on_import} if hasattr(bpy.app.handlers, "blend_import_post") else
-             {"depsgraph_update_post": _on_update, "undo_post": _on_import, "redo_post": _on_import})
+             {"depsgraph_update_post": _on_update, "undo_post": _on_import, "redo_post": _on_import,
+              "load_post": _on_load})
 
 
 def register() -> None:
