@@ -47,8 +47,10 @@ def _find_start(scene: Any) -> int | None:
                 starts.append(scene.frame_start)
             continue
         for cache in _list_caches(modifier):
-            if cache.use_disk_cache and not cache.use_external:
-                cache.use_disk_cache = False  # files beside the artist's, which are not here
+            if cache.use_disk_cache and not cache.use_external:  # files beside the artist's, which are not here
+                cache.use_disk_cache = False
+                with bpy.context.temp_override(point_cache=cache):
+                    bpy.ops.ptcache.free_bake()
             if not cache.is_baked:
                 starts.append(cache.frame_start)
     return min(starts, default=None)

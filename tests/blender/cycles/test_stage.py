@@ -12,7 +12,7 @@ def test_the_second_blender_leaves_strokes_out():
     if bpy.app.version >= (4, 3, 0):
         bpy.ops.object.grease_pencil_add(type="LINEART_SCENE")
     else:
-        bpy.ops.object.gpencil_add(type="LRT_SCENE")
+        bpy.ops.object.gpencil_add(type="LINEART_SCENE")
     instanced = bpy.context.object.copy()
     bpy.data.collections.new("Sketches").objects.link(instanced)
     shown = bpy.data.objects.new("Shown", None)
