@@ -53,8 +53,9 @@ def draw_on_photo():
         drawing.begin(bpy.context, drawing.PhotoDrawing(photo, "", "near", errors.Message("leave"), lambda *_: set()))
     yield from stepper.until(lambda: drawing.NAME in bpy.data.images, 120)
     disable()
-    yield 2.0
-    events["drawing"] = [len(bpy.context.window_manager.windows), drawing.NAME in bpy.data.images]
+    windows = bpy.context.window_manager.windows
+    yield from stepper.until(lambda: len(windows) == 1, 20)
+    events["drawing"] = [len(windows), drawing.NAME in bpy.data.images]
     near_blender.register()
 
 
