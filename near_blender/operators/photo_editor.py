@@ -8,6 +8,7 @@ from typing import Any
 import bpy
 import numpy as np
 
+LOOK_EVERY = 0.5  # seconds
 _opened: set[int] = set()  # windows, by their pointers, that nothing else was opened for
 
 
@@ -99,12 +100,16 @@ def _give_back(pointer: int) -> None:
         bpy.app.timers.register(partial(_close_window, pointer))  # not from within what it handles
 
 
-def _close_window(pointer: int) -> None:
+def _close_window(pointer: int) -> float | None:
+    """For a timer: looks again in so many seconds where Blender lets nobody close it, as while it renders."""
     for window in bpy.context.window_manager.windows:
         if window.as_pointer() == pointer and len(window.screen.areas) == 1:
-            with bpy.context.temp_override(window=window):
-                bpy.ops.wm.window_close()
-            return
+            try:
+                with bpy.context.temp_override(window=window):
+                    bpy.ops.wm.window_close()
+            except RuntimeError:
+                return LOOK_EVERY
+    return None
 
 
 def _find_editor(context: bpy.types.Context, apart: bool) -> tuple[bpy.types.Window, bpy.types.Area]:

@@ -58,6 +58,7 @@ def render(name: str, stop_after: float | None = None):
     bpy.app.handlers.render_cancel.remove(cancelled)
     yield 1.0
     os.system(f"import -window root {OUT / name}.png")
+    yield from stepper.until(lambda: not bpy.app.is_job_running("RENDER"), 60)  # which keeps windows open
     while len(bpy.context.window_manager.windows) > 1:
         with bpy.context.temp_override(window=bpy.context.window_manager.windows[-1]):
             bpy.ops.wm.window_close()
