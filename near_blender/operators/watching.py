@@ -38,23 +38,33 @@ def find_main_window(context: bpy.types.Context) -> bpy.types.Window:
 
 
 def needs_pause(context: bpy.types.Context) -> bool:
-    """Whether Auto Save may have waited for the end of what is watched."""
-    return bool(context.preferences.filepaths.use_auto_save_temporary_files) and time.monotonic() - _since > PAUSE_EVERY
+    """Whether Auto Save may have waited for the end of what is watched, and of nothing else."""
+    saves = bool(context.preferences.filepaths.use_auto_save_temporary_files)
+    windows = context.window_manager.windows
+    return saves and time.monotonic() - _since > PAUSE_EVERY and sum(map(_count_modal, windows)) <= 1
 
 
 def pause(operator: Any, context: bpy.types.Context, go_on: Callable[[], Any]) -> set[str]:
     """Ends an operator for a moment, after which go_on() is called in the same window, or a main one where that is
-    closed by then; for modal(). No file is opened meanwhile that go_on need not know of."""
+    closed by then; for modal(). go_on sees to it that another file may have been opened."""
     shown = context.window.as_pointer()
 
-    def again() -> None:
+    def again() -> float | None:
         windows = bpy.context.window_manager.windows
         window = next((each for each in windows if each.as_pointer() == shown), find_main_window(bpy.context))
+        if _count_modal(window):  # what an artist began just then: above it, Esc would end what is watched
+            return PAUSE
         with bpy.context.temp_override(window=window):
             go_on()
+        return None
     leave(operator, context)
     bpy.app.timers.register(again, first_interval=PAUSE, persistent=True)
     return {"CANCELLED"}
+
+
+def _count_modal(window: Any) -> int:
+    """How many operators are modal just now in a window, as far as this Blender tells."""
+    return len(getattr(window, "modal_operators", ()))
 
 
 def leave(operator: Any, context: bpy.types.Context) -> None:

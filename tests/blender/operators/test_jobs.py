@@ -290,8 +290,13 @@ def test_auto_save_finds_time_in_a_long_creation(monkeypatch):
     watch = SimpleNamespace(report=lambda *_: None)
     with bpy.context.temp_override(window=window):
         tick = lambda: jobs.NEAR_OT_watch_creation.modal(watch, bpy.context, SimpleNamespace(type="TIMER", value=""))
+        monkeypatch.setattr(watching, "_count_modal", lambda window: 2)
+        assert tick() == {"PASS_THROUGH"}, "an artist moves something: Blender saves nothing anyway"
+        monkeypatch.setattr(watching, "_count_modal", lambda window: 1)
         assert tick() == {"CANCELLED"} and jobs.get_current() is made and not job.is_cancelled
     (again,) = timers
+    assert again() == watching.PAUSE and not watched, "Esc is for what an artist has begun meanwhile"
+    monkeypatch.setattr(watching, "_count_modal", lambda window: 0)
     assert again() is None and watched == [window]
     bpy.ops.wm.read_homefile(use_factory_startup=True)
     assert job.is_cancelled and jobs.get_current() is None, "whoever opens a file just then ends it"
