@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import bpy
 import numpy as np
 import pytest
+from mathutils import Matrix
 from PIL import Image
 
 from near_blender.asset import following, payload, photo_options
@@ -115,7 +116,8 @@ def test_where_all_fail_a_script_is_told(cube):
 
 @pytest.mark.parametrize("placement", ["REPLACE", "BESIDE"])
 def test_children_stay_those_of_their_parents(cube, placement):
-    """Whichever is made first; one whose parent is not made keeps that."""
+    """Whichever is made first; one whose parent is not made keeps that. Bars: they have less surface than cubes."""
+    cube.data.transform(Matrix.Diagonal((1, 0.1, 0.1, 1)))
     child, stays = cube.copy(), cube.copy()
     alone = bpy.data.objects.new("Empty", None)
     for ob, parent in ((child, cube), (stays, alone), (alone, None)):
