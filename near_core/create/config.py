@@ -64,6 +64,7 @@ class GuessConfig:
     layers_slope: float = 12.0
     thin_width: float = 0.1
     straight_rods: bool = True
+    relief_share: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,9 @@ class ReconstructionConfig:
     closing_sines: tuple[float, float] = (0.2, 0.3)  # of normals along the outline: of a box, of something round
     side_length: float = 1.6  # times a part's radius that it is deep behind its outline then, at most
     side_calm: int = 4  # pixels of 128, twice; how calm that profile is, while the outline may be frayed
+    side_radii: tuple[float, float] = (0.5, 1.5)  # of a part, twice side_calm: not calmed at all, in full
+    side_swelling: float = 2 / 3  # of side_calm, by which the calmed outline lies outside of a straight one
+    side_onset: float = 0.2  # of its length behind the outline, from where the profile lacks that in full
     cube_room: float = 0.0  # asset units around the cube in which one photo's solid is made, then settled: "the frame"
     outside_fall: float = 0.5  # logits that a solid loses per cell of 64^3 outside of the networks' cube
     rim_pixels: int = 3  # of 128; how wide the outline's rim is inside
@@ -136,6 +140,8 @@ class ReconstructionConfig:
     outline_reach: float = 0.5  # cells of 128^3 outside of the outline, about a pixel, where there still is a front
     outline_blur_radius: int = 2  # pixels of 128, twice; how calm the thickness that an outline allows is
     thin_share: float = 0.4  # of a round body's thickness that something thin has
+    relief_share: float = 1.0  # the same of something intricate that networks are unsure of: "reliefs"
+    relief_discs: tuple[float, float] = (0.35, 0.5)  # plainness of its outline: wholly so, not at all
     least_width: float = 0.03  # asset units; no body is narrower when depth is compared with it
     doubt_slope: float = 4.0  # logits per body's width that the solid loses behind a round body: "barrels"
     doubt_lead: float = 0.1  # body's widths before the round body's end from which it does

@@ -65,24 +65,26 @@ def measure_rounding(view: LayerView, config: ReconstructionConfig = Reconstruct
 
 
 def close_sides(deep: np.ndarray, view: LayerView, uv: np.ndarray, depth: np.ndarray, share: np.ndarray,
-                config: ReconstructionConfig = ReconstructionConfig()) -> np.ndarray:
+                relief: np.ndarray | float = 1.0, config: ReconstructionConfig = ReconstructionConfig()) -> np.ndarray:
     """How deep cells (P,), seen at uv (P, 2) and a depth (P,), lie inside a solid (P,) whose sides close, by a share
     (P,), as those of an ellipsoid do: as wide as the outline where that lies, and as long behind it as the solid is,
-    but no more than so many times as long as wide."""
+    but no more than so many times as long as wide; less by a relief (P,), a share of that."""
     pixel, calm, width = reach(view.camera) / SIZE, config.side_calm, distances(view.mask)
     inside = deep > 0
     at = np.clip(((uv[inside] + 1) / 2 * SIZE).astype(int), 0, SIZE - 1)
     back = np.full((SIZE, SIZE), -np.inf, np.float32)
     np.maximum.at(back, (at[:, 1], at[:, 0]), depth[inside])
     radius = np.maximum(blur_masked(local_maximum(fit_discs(width), calm)[None], view.mask, 2 * calm)[0], 1)
-    wide = np.clip(radius / (2 * calm) - 0.5, 0, 1)
+    low, high = config.side_radii
+    wide = np.clip((radius / (2 * calm) - low) / (high - low), 0, 1)
     edge = width - 0.5 + wide * (blur_masked(width[None], view.mask, calm)[0] - width)  # frays would go on as ridges
     rim = blur_box(blur_box(_spread_rim(view, config), config.side_radius), config.side_radius)  # even inside, too
-    maps = np.stack([edge, 2 / 3 * calm * wide, radius, rim, _spread_deepest(back, config)]).astype(np.float32)
-    edge, added, radius, rim, back = view.inside(maps, uv).T
-    length = np.maximum(np.minimum(back - rim, config.side_length * radius * pixel), config.least_width)
+    swelling = config.side_swelling * calm * wide  # what calming adds at the outline
+    maps = np.stack([edge, swelling, radius, rim, _spread_deepest(back, config)]).astype(np.float32)
+    edge, swelling, radius, rim, back = view.inside(maps, uv).T
+    length = np.maximum(np.minimum(back - rim, config.side_length * relief * radius * pixel), config.least_width)
     behind = np.maximum(depth - rim, 0) / length
-    edge -= added * np.clip(5 * behind, 0, 1)  # what smoothing added at the outline
+    edge -= swelling * np.clip(behind / config.side_onset, 0, 1)
     body = (1 - np.hypot(1 - np.clip(edge / np.maximum(radius, 1), 0, 1), behind)) * (
         np.minimum(radius * pixel, length) / CELL)
     return deep - share * np.maximum(deep - body, 0)

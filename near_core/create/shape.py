@@ -22,7 +22,15 @@ from .hull import Silhouette
 from .regularity import measure_photo_asymmetry
 from .revolution import turn_outlines
 from .rims import close_sides, measure_rounding, narrow_sides, near_rim
-from .thickness import TURNED, doubt_depth, estimate_thickness, is_slender, measure_bend, measure_sureness
+from .thickness import (
+    TURNED,
+    doubt_depth,
+    estimate_thickness,
+    is_slender,
+    measure_bend,
+    measure_share,
+    measure_sureness,
+)
 from .view import (
     LayerView,
     PhotoView,
@@ -58,13 +66,14 @@ def carve_solid(model: NearMini, view: PhotoView, progress: Progress = silent,
     near = np.flatnonzero(silhouette > -config.outline_reach)  # farther out there is no front
     deep[silhouette <= -config.outline_reach] = -1
     behind, seam = np.full(len(deep), OUTSIDE, np.float32), np.zeros(len(deep), np.float32)
-    deep[near], behind[near] = _cut_front(view, uv[near], depth[near], deep[near], config)
+    relief = measure_share(view, logits, uv[near], config)
+    deep[near], behind[near] = _cut_front(view, uv[near], depth[near], deep[near], relief, config)
     seam[near] = view.near_jumps(uv[near])
     fades = config.hang_fade + config.hang_narrowing * measure_narrowing(view)
     deep = _smooth_hidden(deep, behind, seam, fades, config)
     if config.closing and config.thickness != "full":  # which is as deep as networks say
         share = _measure_closing(view, logits, uv[near], config)
-        deep.ravel()[near] = close_sides(deep.ravel()[near], view, uv[near], depth[near], share, config)
+        deep.ravel()[near] = close_sides(deep.ravel()[near], view, uv[near], depth[near], share, relief, config)
     outline, behind = np.clip(silhouette, -1, 1).reshape(deep.shape), behind.reshape(deep.shape)
     if config.symmetry == "on":
         deep, outline = _mirror_seen(deep, behind, config), np.minimum(outline, outline[::-1])
@@ -126,13 +135,13 @@ def settle(mesh: Mesh, view: LayerView) -> Mesh:
     return replace(mesh, vertices=np.clip((mesh.vertices - middle) / size, -0.5, 0.5).astype(mesh.vertices.dtype))
 
 
-def _cut_front(view: PhotoView, uv: np.ndarray, depth: np.ndarray, deep: np.ndarray, config: ReconstructionConfig
-               ) -> tuple[np.ndarray, np.ndarray]:
+def _cut_front(view: PhotoView, uv: np.ndarray, depth: np.ndarray, deep: np.ndarray, relief: np.ndarray | float,
+               config: ReconstructionConfig) -> tuple[np.ndarray, np.ndarray]:
     """How deep cells (P,), seen at uv (P, 2) and a depth (P,), lie inside a solid (P,) and behind the front; and how
-    far behind the front, in cells."""
+    far behind the front, in cells. relief: the share of a round body's thickness that is behind it at least."""
     front, oblique, thick = view.inside(np.stack([view.front, _obliquity_of(view), estimate_thickness(view)]), uv).T
     behind = (depth - front) / (CELL * np.maximum(oblique, 1))
-    body = np.maximum((thick - (depth - front)) / CELL, config.minimum_thickness - behind)
+    body = np.maximum((thick * relief - (depth - front)) / CELL, config.minimum_thickness - behind)
     whole = view.inside(1.0 - view.torn[None], uv)[:, 0] > 0.5
     return np.where(whole, np.minimum(behind, np.maximum(deep, body)), deep), behind
 

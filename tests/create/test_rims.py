@@ -9,7 +9,7 @@ from near_core.create import shape
 from near_core.create.config import ReconstructionConfig
 from near_core.create.photo import Photo
 from near_core.create.rims import close_sides, measure_rounding, narrow_sides, near_rim
-from near_core.create.view import compute_cell_centres, look_up, project
+from near_core.create.view import compute_cell_centres, look_up, project, reach
 from near_core.models.mini.layout import Picture
 from near_core.scene import camera as cameras
 from tests.create.pictures import view_of
@@ -95,13 +95,13 @@ def disc_view(radius: float):
     return view
 
 
-def widths_behind(view, share: float, levels: tuple[float, ...]) -> list[float]:
+def widths_behind(view, share: float, levels: tuple[float, ...], relief: float = 1.0) -> list[float]:
     """How wide a rod as long as 0.4 behind a view's outline is so far behind that, over its width at the outline."""
     points = compute_cell_centres(128)
     uv, depth = project(points, CAMERA)
     inside = (look_up(view.mask[None].astype(np.float32), uv)[:, 0] > 0.5) & (depth > -0.2) & (depth < 0.2)
     closed = close_sides(np.where(inside, 4, -1).astype(np.float32), view, uv, depth,
-                         np.full(len(points), share, np.float32)).reshape(128, 128, 128) > 0
+                         np.full(len(points), share, np.float32), relief).reshape(128, 128, 128) > 0
     width = [closed[:, round((level + 0.5) * 128), 63:65].sum() / 2 for level in (-0.2, *levels)]
     return [value / width[0] for value in width[1:]]
 
@@ -118,6 +118,19 @@ def test_what_is_narrow_is_no_deeper_than_that():
     end = -0.2 + config.side_length * 6 * pixel
     assert widths_behind(disc_view(6), 1, (end / 2 - 0.1, end + 0.03))[0] > 0.5
     assert widths_behind(disc_view(6), 1, (end + 0.03, 0.15)) == [0, 0]
+    assert widths_behind(disc_view(6), 1, (end / 2 - 0.07,), relief=0.5) == [0], "half of that"
+
+
+@pytest.mark.parametrize(("thickness", "share"), [("auto", 1.0), ("thin", 0.4)])
+def test_what_is_thin_by_a_hint_has_no_round_body(model, monkeypatch, thickness, share):
+    """A disc, behind which nothing seems likely."""
+    monkeypatch.setattr(shape, "predict_solid", lambda model, views: np.full((64, 64, 64), -5, np.float32))
+    monkeypatch.setattr(shape, "align_front", lambda view, *_: view.front)
+    view = disc_view(32)
+    view.image[Picture.ALPHA], view.back = view.mask, view.front + 9
+    inside = shape.carve_solid(model, view, config=ReconstructionConfig(thickness=thickness, symmetry="off")) > 0
+    round_depth = 64 * reach(CAMERA) / 128 * 128
+    assert inside[64, :, 64].sum() == pytest.approx(min(share * round_depth, 128 * 0.7), rel=0.15)
 
 
 def test_frays_of_an_outline_are_no_ridges_behind_it():

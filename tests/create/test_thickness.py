@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 from near_core.create.config import ReconstructionConfig
-from near_core.create.thickness import doubt_depth, estimate_thickness, measure_bend
+from near_core.create.thickness import (
+    doubt_depth,
+    estimate_thickness,
+    measure_bend,
+    measure_plainness,
+    measure_share,
+)
 from near_core.create.view import compute_cell_centres, reach
 from near_core.scene import camera as cameras
 from tests.create.pictures import view_of
@@ -77,3 +83,26 @@ def test_a_bent_and_leaning_rod_is_known_to_stand_upright(elevation):
     view.front = (pole + 0.2 * rows**2 - 0.1 * rows).astype(np.float32)
     off = (view.front - measure_bend(view) - pole)[view.mask]
     assert np.ptp(off) < 0.025 < 0.12 < np.ptp((view.front - pole)[view.mask]), "half a pole"
+
+
+@pytest.mark.parametrize(("said", "camera", "whole"), [
+    (0.5, "guessed", False), (1.5, "guessed", True), (0.5, "told", True)])
+def test_something_intricate_that_a_network_is_unsure_of_is_a_relief(said, camera, whole):
+    """A comb, and a disc, which is round whatever is said of it."""
+    config, (y, x) = ReconstructionConfig(), np.mgrid[:128, :128] - 63.5
+    config = config.doubt_camera() if camera == "guessed" else config
+    comb = (np.maximum(np.abs(x), np.abs(y)) < 40) & ((x + 64) % 16 < 6)
+    for mask, share in ((comb, 1.0 if whole else config.relief_share), (np.hypot(x, y) < 40, 1.0)):
+        view = view_of(cameras.orbit(0, 0, 3, 30, 128, 128), np.full((128, 128), -0.3, np.float32))
+        view.mask = view.image[3] = mask
+        logits = np.full((64, 64, 64), said, np.float32)
+        found = measure_share(view, logits, np.zeros((2, 2), np.float32), config)
+        assert np.broadcast_to(found, 2) == pytest.approx([share, share])
+
+
+def test_an_outline_is_the_less_plain_the_more_it_is_broken_up():
+    y, x = np.mgrid[:128, :128] - 63.5
+    square = np.maximum(np.abs(x), np.abs(y)) < 40
+    frame = square & (np.maximum(np.abs(x), np.abs(y)) > 34)
+    found = [measure_plainness(mask) for mask in (np.hypot(x, y) < 40, square, frame)]
+    assert found == pytest.approx([1.0, 0.85, 0.2], abs=0.08) and measure_plainness(~square & square) == 1
