@@ -75,12 +75,7 @@ def carve_solid(model: NearMini, view: PhotoView, progress: Progress = silent,
         share = _measure_closing(view, logits, uv[near], config)
         deep.ravel()[near] = close_sides(deep.ravel()[near], view, uv[near], depth[near], share, relief, config)
     outline, behind = np.clip(silhouette, -1, 1).reshape(deep.shape), behind.reshape(deep.shape)
-    if config.symmetry == "on":
-        deep, outline = _mirror_seen(deep, behind, config), np.minimum(outline, outline[::-1])
-    elif config.symmetry == "auto" and measure_photo_asymmetry(view) < config.mirror_error:
-        # what is seen stays, whatever its twin looks like
-        twin = outline[::-1] + np.maximum(config.mirror_fade - behind, 0)
-        deep, outline = _mirror_seen(deep, behind, config), np.minimum(outline, twin)
+    deep, outline = _follow_symmetry(deep, outline, behind, view, config)
     if config.thickness in TURNED:
         deep = turn_outlines([view], np.minimum(deep, outline), config)
     else:
@@ -204,6 +199,19 @@ def measure_thickness(deep: np.ndarray, radius: int) -> np.ndarray:
     where it is at least radius of these cells from inside to outside."""
     solid = deep.reshape((RESOLUTION, 2) * 3).mean((1, 3, 5)) > 0
     return local_maximum(measure_inside(solid, radius), radius) / radius
+
+
+def _follow_symmetry(deep: np.ndarray, outline: np.ndarray, behind: np.ndarray, view: LayerView,
+                     config: ReconstructionConfig) -> tuple[np.ndarray, np.ndarray]:
+    """A field of 128^3 cells, and how deep these lie inside the outline, nearer to their own mirror images: by an
+    artist's hint, or where the photo does not contradict that. behind: as in _smooth_hidden."""
+    if config.symmetry == "on":
+        return _mirror_seen(deep, behind, config), np.minimum(outline, outline[::-1])
+    if config.symmetry == "auto" and measure_photo_asymmetry(view) < config.mirror_error:
+        # what is seen stays, whatever its twin looks like
+        twin = outline[::-1] + np.maximum(config.mirror_fade - behind, 0)
+        return _mirror_seen(deep, behind, config), np.minimum(outline, twin)
+    return deep, outline
 
 
 def _mirror_seen(deep: np.ndarray, behind: np.ndarray, config: ReconstructionConfig) -> np.ndarray:
