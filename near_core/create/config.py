@@ -230,8 +230,8 @@ class FusionConfig:
     smoothing: int = 1  # times that evidence is smoothed over the cells of 128^3 and their neighbours
     fill_radius: int = 3  # pixels of 128; what is filled behind a pixel fades over so many around it
     bar_widths: tuple[float, float] = (12.0, 24.0)  # pixels of 128; what is filled behind a bar is no wider than that:
-    #                                             from a bar to what is none
-    few_photos: int = 3  # at most; of so many what is thin in their hull is taken for bars, too: "bars"
+    #                                             from a bar to what is none: "bars"
+    few_photos: int = 3  # at most; of so many what is thin in their hull is taken for bars, too, and no gap is closed
     corner_radius: int = 4  # pixels of 128 from what is wide into its corners
     fill_focus: float = 8.0  # cells of 128^3; what is so much less deep than the deepest behind a pixel is not filled
     filled_depth: float = 0.5  # cells of 128^3; how deep at least the solid is somewhere behind every pixel
@@ -241,6 +241,7 @@ class FusionConfig:
     flat_end: float = 0.03  # of an end's middle by which the shoulders of a flat one lie farther out than a tent's
     flat_fade: float = 0.1  # over which ends count as flat ever more
     fill_rounds: int = 2  # over all photos, in which what is missing behind pixels is filled
+    gap_radius: int = 2  # cells of 128^3; gaps up to twice as wide are closed where no outline shows them open
     most_growth: float = 0.5  # cells of 128^3 by which a shape grows at most where its own photos show more of it
 
 

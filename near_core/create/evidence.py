@@ -43,6 +43,8 @@ def reconstruct_surface(model: NearMini, views: list[PhotoView], progress: Progr
     widest = _widen_bounds(low, high, fusion)
     hull = carve_twins(cut_to_bounds(hull, *widest), mirrors)
     solid = weigh_evidence(views, logits, hull, config, fusion, part(progress, 0.15, 0.45), mirrors)
+    if len(views) > fusion.few_photos:
+        solid = close_gaps(solid, fusion.gap_radius)
     solid = average_twins(doubt_beyond(solid, low, high, fusion), mirrors)
     if config.thickness == "thin":
         solid = flatten_solid(views, solid, config)
@@ -71,6 +73,12 @@ def measure_lack(mesh: Mesh, views: list[PhotoView]) -> float:
         pixel = camera.world_to_camera[2, 3] / camera.intrinsics[0, 0] / CELL
         found.append(float(missing / max(np.hypot(*slopes).sum(), 1) * pixel))
     return float(np.mean(found))
+
+
+def close_gaps(solid: np.ndarray, radius: int) -> np.ndarray:
+    """A field (R, R, R) without the pits, tears and holes between threads that are no wider than twice as many cells:
+    what is filled pixel by pixel frays. Outlines cut out of it what they show to be open."""
+    return -local_maximum(-local_maximum(solid, radius), radius)
 
 
 def doubt_beyond(solid: np.ndarray, low: np.ndarray, high: np.ndarray, fusion: FusionConfig) -> np.ndarray:

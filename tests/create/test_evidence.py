@@ -9,6 +9,7 @@ from near_core.create import evidence
 from near_core.create.config import FusionConfig, ReconstructionConfig
 from near_core.create.evidence import (
     bound_object,
+    close_gaps,
     doubt_beyond,
     flatten_solid,
     measure_lack,
@@ -196,6 +197,18 @@ def test_what_is_flat_is_cut_off_behind_the_photos_that_show_it_flat():
     middle = flat[40:88, :, 40:88]
     assert middle[:, 14:24].all() and not middle[:, 50:].any(), "0.2 of a round body behind y = -0.4"
     assert not flat[:4, 40:].any() and flat[110, 20, 64], "edges are thinner; x is not cut"
+
+
+def test_narrow_gaps_are_closed_and_wide_ones_are_not():
+    """A board with a slit of 3 cells, a pit of 4 and an opening of 12, and a thread, which stays so thin."""
+    solid = np.full((64, 64, 64), -4, np.float32)
+    solid[10:54, 20:30, 10:54] = 4
+    solid[20:23, :, 10:54] = solid[30:34, 20:26, 30:34] = solid[38:50, :, 20:32] = -4
+    solid[20, 50, 10:54] = 1
+    closed = close_gaps(solid, 2) > 0
+    assert closed[20:23, 20:30, 10:54].all() and closed[30:34, 20:26, 30:34].all()
+    assert not closed[38:50, :, 20:32].any() and closed[19:22, 49:52].sum() == 44
+    np.testing.assert_array_equal(closed[:, :20], solid[:, :20] > 0)
 
 
 def test_a_box_that_is_too_small_leaves_no_flat_sides():
