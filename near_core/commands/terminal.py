@@ -9,6 +9,7 @@ import os
 import re
 import sys
 import threading
+import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from ..scene import camera
 
 FAILED = 2  # exit status
 stopped = threading.Event()  # a library that is interrupted while it is loaded says something else
+_heeded = -math.inf  # time.monotonic() seconds of the last signal
+SAME_STOP = 1.0  # seconds within which signals are of one wish
 AS_DESCRIBED = "Compare it with docs/formats.md."
 
 
@@ -78,9 +81,13 @@ def take_streams() -> None:
 
 
 def stop(*_) -> None:
-    """What a signal does that ends the command. Raises KeyboardInterrupt."""
+    """What a signal does that ends the command. Raises KeyboardInterrupt. Some come twice, as of a terminal and of
+    whoever started the command, and must not break off what the first one ended."""
+    global _heeded
+    before, _heeded = _heeded, time.monotonic()
     stopped.set()
-    raise KeyboardInterrupt
+    if _heeded - before > SAME_STOP:
+        raise KeyboardInterrupt
 
 
 def heed_stop() -> None:

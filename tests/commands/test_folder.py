@@ -1,6 +1,7 @@
 """One asset of every photo of a folder, by the command and by Blender's."""
 
 import contextlib
+import math
 import threading
 from pathlib import Path
 
@@ -59,6 +60,7 @@ def test_a_stop_that_a_library_keeps_to_itself_ends_it(photos, capsys, monkeypat
     save_disc(photos / "b.png", 0.9)
     monkeypatch.setattr("near_core.engine.Engine.create_from_image", create)
     monkeypatch.setattr(terminal, "stopped", threading.Event())
+    monkeypatch.setattr(terminal, "_heeded", -math.inf)
     assert main(["create", "--folder", str(photos), "--out", str(photos / "made")]) == 130
     said = capsys.readouterr()
     assert said.err.endswith("near_core: stopped.\n") and "onnxruntime" not in said.err

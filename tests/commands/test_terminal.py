@@ -2,11 +2,13 @@
 gone."""
 
 import contextlib
+import math
 import os
 import signal
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -75,13 +77,15 @@ def test_an_instruction_set_that_there_is_none_of_is_said(folder):
     assert "The variable NEAR_ISA is 'mmx'. Set it to one of baseline, avx2, avx512, or not at all." in done.stderr
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_who_is_ended_leaves_no_file(folder, number):
+@pytest.mark.parametrize(("number", "pause"), [(signal.SIGTERM, 0.0), (signal.SIGHUP, 0.003)])
+def test_who_is_ended_leaves_no_file(folder, number, pause):
     """As by a farm, or with its terminal."""
     command = [sys.executable, "-m", "near_core", *RENDER[:5], "--size", "4096x4096", "--out", folder / "a.exr"]
     with begin(command, cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)},
                preexec_fn=lambda: signal.signal(number, signal.SIG_DFL)) as process:
         process.send_signal(number)
+        time.sleep(pause)
+        process.send_signal(number)  # another one, of whoever started it
         _, errors = process.communicate(timeout=60)
     assert process.returncode == 130 and errors.endswith("near_core: stopped.\n") and "Traceback" not in errors
     assert [path.name for path in folder.iterdir()] == ["a.near"]
@@ -111,6 +115,7 @@ def test_what_a_library_makes_of_being_ended_is_not_said(monkeypatch, capsys):
 
     monkeypatch.setattr(info, "run", run)
     monkeypatch.setattr(terminal, "stopped", threading.Event())
+    monkeypatch.setattr(terminal, "_heeded", -math.inf)
     monkeypatch.setattr(cli, "stopped", terminal.stopped)
     assert cli.main(["info"]) == 130
     assert capsys.readouterr().err == "near_core: stopped.\n"

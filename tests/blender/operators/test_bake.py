@@ -155,7 +155,7 @@ def test_an_exported_asset_says_how_far_its_file_is_from_the_picture(ball, tmp_p
 def test_a_glb_that_cannot_be_written_is_said_in_a_sentence(tmp_path, place):
     bpy.ops.mesh.primitive_cube_add()
     with pytest.raises(errors.NearError, match=r"could not be written \([\w ]+\)\. Choose") as caught:
-        baked_mesh.export_glb(bpy.context.object, tmp_path / place)
+        baked_mesh.export_glb(tmp_path / place)
     assert is_said_well(caught.value) and not list(tmp_path.iterdir())
 
 
@@ -166,5 +166,5 @@ def test_what_blenders_exporter_cannot_do_is_said_in_a_sentence(tmp_path, monkey
     (Path(folder.name) / "baked.glb").mkdir()
     monkeypatch.setattr(scratch, "make_folder", lambda kind: folder)
     with pytest.raises(errors.NearError, match="could not be written.*Is a directory.*File Paths") as caught:
-        baked_mesh.export_glb(bpy.context.object, tmp_path / "a.glb")
+        baked_mesh.export_glb(tmp_path / "a.glb")
     assert is_said_well(caught.value) and "Traceback" not in str(caught.value) and not list(tmp_path.iterdir())
