@@ -6,6 +6,7 @@ Layout: meta.json, views/<asset>/<n>.json + <n>.exr (docs/datasets.md).
 from __future__ import annotations
 
 import csv
+import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -148,7 +149,7 @@ class Dataset:
                         None if hdri is None else (self.path / self.meta.get("hdris", "hdris") / hdri).resolve(),
                         None if hdri is not None else float(uniform), float(data.get("hdri_rotation_deg", 0)),
                         float(data.get("world_strength", 1)), path.with_name(data.get("image", f"{n}.exr")))
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise NearError(f"{path} is malformed ({error}).", "Render it again.") from error
 
     @cached_property
@@ -163,10 +164,13 @@ class Dataset:
 def read_models_csv(folder: Path) -> dict[str, dict]:
     """models.csv of a folder of models: file stem -> its row (category, group, flags ...); empty without the file."""
     path = folder / "models.csv"
-    if not path.exists():
+    if not os.path.isfile(path):  # of a folder whose name is too long Path says that by an exception
         return {}
-    with path.open(newline="", encoding="utf-8") as file:
-        return {Path(row["file"]).stem: row for row in csv.DictReader(file)}
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return {Path(row["file"]).stem: row for row in csv.DictReader(file)}
+    except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
+        raise NearError(f"{path} is malformed ({error}).", "Its first line names columns, as `file`.") from error
 
 
 def _read_json(path: Path) -> dict:
