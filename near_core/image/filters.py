@@ -18,24 +18,6 @@ def blur_box(values: np.ndarray, radius: int) -> np.ndarray:
     return values
 
 
-def blur_guided(values: np.ndarray, guides: tuple[np.ndarray, np.ndarray], radius: int, least: float = 1e-5
-                ) -> np.ndarray:
-    """Values (H, W) smoothed but for what two pictures (H, W) show, too: around each pixel the linear function of
-    these that fits values best (He et al., "Guided Image Filtering", ECCV 2010). least: variance of the pictures that
-    counts as none."""
-    def blur(each: np.ndarray) -> np.ndarray:
-        return blur_box(each, radius)
-
-    mean, (first, second) = blur(values), (blur(guide) for guide in guides)
-    with_first, with_second = (blur(guide * values) - middle * mean for guide, middle in zip(guides, (first, second)))
-    own, other = (blur(guide * guide) - middle * middle + least for guide, middle in zip(guides, (first, second)))
-    both = blur(guides[0] * guides[1]) - first * second
-    over = own * other - both * both
-    slopes = (with_first * other - with_second * both) / over, (with_second * own - with_first * both) / over
-    level = blur(mean - slopes[0] * first - slopes[1] * second)
-    return blur(slopes[0]) * guides[0] + blur(slopes[1]) * guides[1] + level
-
-
 def blur_masked(values: np.ndarray, mask: np.ndarray, radius: int) -> np.ndarray:
     """Values (C, H, W) blurred twice by blur_box, of a mask (H, W) bool alone; farther from it, their mean in it."""
     weight = mask.astype(np.float32)

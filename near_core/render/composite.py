@@ -6,6 +6,7 @@ import numpy as np
 
 from ..directions import unit
 from ..image import filters
+from ..image.guided_filter import fit_to_guide
 from ..scene import GROUP, LIGHT, PARTS, PASSES, Camera, Environment, Settings
 from .config import CompositeConfig
 from .parallel import parallel_map
@@ -119,8 +120,9 @@ def _clean(front: dict[str, np.ndarray], ordinary: dict[str, np.ndarray], config
     alpha = front["Combined"][part][..., 3].astype(np.float64)
     colors = [each["Combined"][part][..., :3].mean(2, dtype=np.float64) for each in (front, ordinary)]
     middle = max(float(colors[1].mean()), 1e-9)
-    first, second = (np.minimum(each / middle, config.glare) for each in colors)
-    smooth = np.clip(filters.blur_guided(alpha, (first, second), config.hole_edge), 0, 1)
+    guide = np.stack([np.minimum(each / middle, config.glare) for each in colors], -1)
+    fit = fit_to_guide(alpha, guide, config.hole_edge, config.even)
+    smooth = np.clip((fit[..., :-1] * guide).sum(-1) + fit[..., -1], 0, 1)
     mean, varies = (filters.blur_box(each, config.hole_edge) for each in (alpha, (alpha - smooth) ** 2))
     kept = np.clip(varies / np.maximum(config.sharp * mean * (1 - mean), 1e-9) - 1, 0, 1)
     made = front["Combined"].copy()

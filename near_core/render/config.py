@@ -104,5 +104,6 @@ class CompositeConfig:
     hole_edge: int = 2  # pixels by which assets are cut out larger than they are
     grain: float = 0.06  # of a blurred asset that something seems to hide, below which this is the noise of few samples
     glare: float = 16.0  # times a picture's mean: what is brighter tells no more of where something ends
+    even: float = 1e-5  # variance of pictures over their means, squared, that shows no edge
     sharp: float = 0.2  # of the greatest variance of a coverage, from which it is no grain
     rim: float = 32.0  # pixels before an asset that may be cut away with it

@@ -160,15 +160,3 @@ def test_parabolas_are_fitted_as_scipy_does(rng, window):
     values = rng.normal(size=31)
     expected = signal.savgol_filter(values, window, min(2, window - 1))
     np.testing.assert_allclose(filters.fit_parabolas(values, window), expected, atol=1e-9)
-
-
-def test_guided_smoothing_keeps_what_its_guides_show():
-    rng = np.random.default_rng(0)
-    one, other = np.repeat(rng.random((1, 40)), 40, 0), np.repeat(rng.random((40, 1)), 40, 1)
-    told = 0.3 + 0.5 * one - 0.2 * other
-    np.testing.assert_allclose(filters.blur_guided(told, (one, other), 3, 1e-9), told, atol=1e-4)
-    noise = 0.1 * rng.standard_normal(told.shape)
-    assert (filters.blur_guided(told + noise, (one, other), 3) - told)[8:-8, 8:-8].std() < 0.04
-    flat = np.zeros_like(told)
-    np.testing.assert_allclose(filters.blur_guided(noise, (flat, flat), 2),
-                               filters.blur_box(filters.blur_box(noise, 2), 2), atol=1e-9)

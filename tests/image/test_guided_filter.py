@@ -24,3 +24,13 @@ def test_a_coarse_disc_follows_the_pictures_edge(tolerance):
     fit = fit_to_guide(shrink(coarse)[..., 0], shrink(picture), 2, tolerance).repeat(4, 0).repeat(4, 1)
     sharp = (fit[..., :3] * picture).sum(-1) + fit[..., 3]
     assert np.abs(sharp - disc).mean() < 0.75 * np.abs(coarse - disc).mean()
+
+
+def test_noise_goes_but_for_what_two_guides_show():
+    chance = np.random.default_rng(0)
+    guide = np.stack([np.repeat(chance.random((1, 40)), 40, 0), np.repeat(chance.random((40, 1)), 40, 1)], -1)
+    told, noise = guide @ [0.5, -0.2] + 0.3, 0.1 * chance.standard_normal((40, 40))
+    fit = fit_to_guide(told + noise, guide, 3, 1e-5)
+    assert ((fit[..., :2] * guide).sum(-1) + fit[..., 2] - told)[8:-8, 8:-8].std() < 0.04
+    level = fit_to_guide(noise, np.zeros_like(guide), 2, 1e-5)[..., 2]
+    np.testing.assert_allclose(level, blur_box(blur_box(noise, 2), 2), atol=1e-7)

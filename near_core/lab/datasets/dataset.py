@@ -170,7 +170,8 @@ def read_models_csv(folder: Path) -> dict[str, dict]:
         with path.open(newline="", encoding="utf-8") as file:
             return {Path(row["file"]).stem: row for row in csv.DictReader(file)}
     except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
-        raise NearError(f"{path} is malformed ({error}).", "Its first line names columns, as `file`.") from error
+        raise NearError(f"{path} is malformed ({error}).",
+                        "Its first line must name its columns, one of them file.") from error
 
 
 def _read_json(path: Path) -> dict:
