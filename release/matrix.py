@@ -215,6 +215,6 @@ def draw_table(runs: list[Trial]) -> str:
         passed, failed, skipped = (sum(getattr(file, name) for file in found) for name in NUMBERS)
         tests = f"{passed} tests passed" + (f", **{failed} failed**" if failed else "") \
             + (f", {skipped} skipped" if skipped else "") + f" of {len(found)} files"
-        when = ", ".join(sorted({file.day for file in found}) + sorted({file.commit for file in found}))
+        when = " to ".join(sorted({min(file.day for file in found), max(file.day for file in found)}))
         rows.append(f"| {each.blender} | {each.system} | {each.device} | {how}: {tests}; {when} |")
     return "\n".join(["| Blender | system | device | what was run |", "|---|---|---|---|", *rows])
