@@ -36,9 +36,7 @@ from .scene import (
 )
 
 BODIES = 512 * 2**20  # bytes of what the poses of deformed assets share
-# what is known of a photo's camera and object
-GUIDES = ("camera", "azimuth", "elevation", "fov", "thickness", "symmetry", "refine", "on_pose", "on_views", "anchor",
-          "on_frame")
+GUIDES = ("anchor", "thickness", "symmetry", "refine")  # what published networks do not ask of an object
 
 
 class Engine:

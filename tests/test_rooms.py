@@ -21,7 +21,6 @@ FILES = [*MODULES.values(), *(ROOT / "tests").rglob("*.py"), ROOT / "build.py"]
 LONG = {
     "near_core.commands.render.add_arguments": "a line or two for every option",
     "near_core.create.create.create_from_image": "half of it is the signature and what its arguments mean",
-    "near_core.published.create.create_from_image": "half of it is the signature and what its arguments mean",
     "kernels.twins.grid.trace": "a specification, read from top to bottom",
     "kernels.twins.splat.project": "a specification, read from top to bottom",
     "kernels.twins.splat.rasterize": "a specification, read from top to bottom",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -154,11 +155,12 @@ class NEAR_OT_create_asset_from_image(photo_options.PhotoOptions, landing.SizeOp
             finds = {angle: self._finds(angle) for angle in photo_options.FOUND}
             first = photo_options.take_shot(self, paths[0], pictures.find_mask(self), finds)
             name = chosen[0].stem
-            # further photos are seen from evenly spaced sides, which bare files say
-            photos = [first] if len(paths) == 1 else [str(path) for path in paths]
-            job = create_from_photos(
-                context, self.mesh_object, waits, photos, name=name, source=chosen[0].name, mask=first.mask,
-                azimuth=first.azimuth, elevation=first.elevation, fov=first.fov, **photo_options.list_arguments(self))
+            # further photos are seen from evenly spaced sides
+            photos = [first] if len(paths) == 1 else [
+                replace(first, picture=str(path), mask=None if number else first.mask, hints=None,
+                        azimuth=first.azimuth + 360 * number / len(paths)) for number, path in enumerate(paths)]
+            job = create_from_photos(context, self.mesh_object, waits, photos, name=name, source=chosen[0].name,
+                                     **photo_options.list_arguments(self))
             origin = None if len(paths) > 1 or self.mesh_object else provenance.Origin.of(
                 *self._find_source(chosen[0]), self, finds)
             where = None if self.mesh_object else landing.Landing(

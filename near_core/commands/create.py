@@ -131,7 +131,7 @@ def _add_guesses(what: argparse._ArgumentGroup) -> None:
 def run(args: argparse.Namespace) -> int:
     """Photos, a mesh or both become a `.near` file."""
     from .. import asset, mesh
-    from ..create.create import create_from_mesh
+    from ..create.create import Listener, create_from_mesh
     from ..engine import Engine
 
     if args.folder:
@@ -158,7 +158,7 @@ def run(args: argparse.Namespace) -> int:
         engine = Engine(args.model, args.device, args.precision, args.beside)
         made = engine.create_from_image(shots, matting=args.matting, seed=args.seed, thickness=args.thickness,
                                         refine=args.refine, symmetry=args.symmetry, mesh=shape,
-                                        on_pose=_show_pose(args.show_pose), **options)
+                                        listener=Listener(pose=_show_pose(args.show_pose)), **options)
         notes += engine.notes
     else:
         made = create_from_mesh(shape, detail=args.detail, **options)

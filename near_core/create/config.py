@@ -6,6 +6,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
+from .photo_config import DelightingConfig, MattingConfig
+
 
 @dataclass(frozen=True)
 class SamplingConfig:
@@ -185,6 +187,15 @@ class ReconstructionConfig:
     def doubt_camera(self) -> ReconstructionConfig:
         """The config for one photo whose camera is a guess."""
         return replace(self, **asdict(self.guess))
+
+
+@dataclass(frozen=True)
+class PhotosConfig:
+    """All that photos become an asset by."""
+
+    reconstruction: ReconstructionConfig = ReconstructionConfig()
+    delighting: DelightingConfig = DelightingConfig()
+    matting: MattingConfig = MattingConfig()
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from ..progress import Progress, part, silent
 from ..scene import Camera, Occluders
 from ..scene.camera import to_json
 from . import sampling
-from .config import DETAILS, ReconstructionConfig, SamplingConfig, ToneConfig
+from .config import DETAILS, PhotosConfig, ReconstructionConfig, SamplingConfig, ToneConfig
 from .ends import settle_frame
 from .evidence import reconstruct_surface
 from .frames import AssetFrame, find_frame
@@ -41,7 +41,7 @@ from .material import (
 from .matting import open_matting, predict_matte, require_known
 from .painting import Paint, paint_skin
 from .photo import Matte, Photo, prepare
-from .photo_config import DelightingConfig, MattingConfig
+from .photo_config import MattingConfig
 from .poses import Angles, PlacedPhoto, find_known_lens, find_lens, list_angles, list_shots, place_cameras
 from .refinement import refine_colors
 from .regularity import doubt_mirror, suppose_turned
@@ -57,10 +57,25 @@ from .view import PhotoView, find_camera, look_at, make_network_image
 
 MODEL = "near-mini"
 SOLID = 0.999  # opacity of what nothing is cut out of
-Preview = Callable[[np.ndarray, np.ndarray], None]  # matte (S, S), colour (S, S, 3) linear
-PosePreview = Callable[[np.ndarray], None]  # (S, S, 3) uint8
-Told = Callable[[list[Angles | None]], None]
-Framed = Callable[[AssetFrame], None]
+
+
+def _ignore(*told: object) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class Listener:
+    """Who is told what is found in photos, as soon as it is known.
+
+    preview: the first photo's matte (S, S) and its crop's colours (S, S, 3) linear. pose: each photo's crop under the
+    lines of the mesh where that was found in it, (S, S, 3) uint8; not drawn for nobody. views: from where each photo
+    was taken, None for one that was left out. frame: where the asset's frame is in the world that cameras stand in.
+    """
+
+    preview: Callable[[np.ndarray, np.ndarray], None] = _ignore
+    pose: Callable[[np.ndarray], None] | None = None
+    views: Callable[[list[Angles | None]], None] = _ignore
+    frame: Callable[[AssetFrame], None] = _ignore
 
 
 def create_from_mesh(mesh: meshes.Mesh, *, name: str, source: str = "", normalize: bool = False,
@@ -95,29 +110,20 @@ def create_from_mesh(mesh: meshes.Mesh, *, name: str, source: str = "", normaliz
                        model_hash=model.digest, skin=skin)
 
 
-def create_from_image(photos: Sequence[Shot | str | Path | np.ndarray], *, mask: str | Path | np.ndarray | None = None,
-                      mesh: meshes.Mesh | None = None, camera: Camera | None = None, azimuth: float = 0.0,
-                      elevation: float | None = None, fov: float | None = None, seed: int = 0,
-                      thickness: str = "auto", symmetry: str = "auto", refine: bool = False, name: str,
-                      source: str = "", normalize: bool = False, matting: str = "near", model: NearMini | None = None,
-                      progress: Progress = silent,
-                      on_preview: Preview | None = None, on_pose: PosePreview | None = None,
-                      on_views: Told | None = None, anchor: Sequence[float] | None = None,
-                      on_frame: Framed | None = None,
-                      notes: list[str] | None = None,
-                      reconstruction: ReconstructionConfig = ReconstructionConfig(),
-                      delighting: DelightingConfig = DelightingConfig(),
-                      matting_config: MattingConfig = MattingConfig()) -> NeuralAsset:
+def create_from_image(photos: Sequence[Shot | str | Path | np.ndarray], *, name: str, source: str = "",
+                      mesh: meshes.Mesh | None = None, normalize: bool = False,
+                      anchor: Sequence[float] | None = None, thickness: str = "auto", symmetry: str = "auto",
+                      refine: bool = False, seed: int = 0, matting: str = "near", model: NearMini | None = None,
+                      progress: Progress = silent, listener: Listener = Listener(), notes: list[str] | None = None,
+                      config: PhotosConfig = PhotosConfig()) -> NeuralAsset:
     """A neural asset of the object in photos, free of their light.
 
     photos: Shots, which say what is known of each, or bare picture files and (H, W, 3 or 4) uint8 arrays. The first
         decides the frame; where none has an azimuth, they are taken to be seen from evenly spaced ones,
-        counterclockwise from above. Cameras of several that are not known are found by the agreement of outlines.
+        counterclockwise from above. Cameras of several that are not known are found by the agreement of outlines. An
+        elevation that is not known is estimated by the photo's look; a lens is what the file says, else photo.FOV.
     mesh: the object's shape, in the asset's frame; cameras that are not known are searched by it (resection.py), from
         what is told on.
-    mask, camera, azimuth, elevation, fov: as in Shot, of the first photo where it is bare; those of elevation and fov
-        of all that are. elevation None: estimated by the photo's look, fov None: what the photo's file says of its
-        lens, else photo.FOV.
     matting: what finds the object in a photo that neither mask nor alpha cuts out, one of matting.MATTINGS: our own
     network, or ISNet, where the extension NeAR Matte is installed.
     thickness: a hint from HINTS, of how deep the object is: as a thing as thin as a wing, as a round body of its
@@ -128,48 +134,45 @@ def create_from_image(photos: Sequence[Shot | str | Path | np.ndarray], *, mask:
     refine: several photos come back better, since their colours are refined until they do; other views suffer a little
     where the shape is wrong.
     normalize: of the mesh, as in create_from_mesh. seed: changes what no photo shows; 0: the middle of what is likely.
-    on_preview: called with the matte and the crop as soon as they are known. on_pose: called with each photo's crop
-    under the lines of the mesh where that was found in it. on_views: called with the angles of all photos.
     anchor: (3,) metres, of cameras that stand in a world: where a mesh has its origin in it, or where the object is
     about. That is found where they look; this tells how far away, where one camera alone does not. None: cameras stand
-    in the asset's frame. on_frame: called with where that is in the world.
+    in the asset's frame.
     notes: takes a sentence for everything the person should know, as a photo that does not fit the others.
-    reconstruction, delighting, matting_config: what was tuned; for trying other values.
+    config: what was tuned; for trying other values.
     Raises NearError for a photo without an object, Cancelled when progress does.
     """
     model = model or NearMini()
     if not {"intrinsics", "structure", "slat"} <= set(model.graphs):
         raise NearError("This build has no trained photo networks.", "Create the asset from a mesh instead.")
     extent, centre, notes = 1.0, np.zeros(3), [] if notes is None else notes
-    reconstruction = _follow_hints(reconstruction, thickness, symmetry)
+    reconstruction = _follow_hints(config.reconstruction, thickness, symmetry)
     reconstruction = replace(reconstruction, refine=refine or reconstruction.refine)
     if mesh is not None:
         meshes.check(mesh)
     if mesh is not None and normalize:
         mesh, extent, centre = meshes.normalize(mesh)
-    shots = list_shots(photos, azimuth, Shot("", mask, camera, None, elevation, fov))
+    shots = list_shots(photos)
     pictures = []
     for number, shot in enumerate(shots):
         report = part(progress, 0.15 * number / len(shots), 0.15 * (number + 1) / len(shots))
-        matte = matte_of(model, matting, matting_config, shot.hints)
-        pictures.append(prepare(shot.picture, shot.mask, matte, report, matting_config, shot.hints is not None))
+        matte = matte_of(model, matting, config.matting, shot.hints)
+        pictures.append(prepare(shot.picture, shot.mask, matte, report, config.matting, shot.hints is not None))
         pictures[-1] = pictures[-1].mirror() if shot.mirrored else pictures[-1]
-        _tell_apart(pictures[-1], shot, notes, matting_config)
-        if on_preview and number == 0:
-            on_preview(pictures[0].alpha, pictures[0].rgb)
+        _tell_apart(pictures[-1], shot, notes, config.matting)
+        if number == 0:
+            listener.preview(pictures[0].alpha, pictures[0].rgb)
     if anchor is not None and any(shot.camera is not None for shot in shots):
         frame = find_frame(shots, pictures, anchor) if mesh is None else AssetFrame(np.add(anchor, centre), extent)
         shots = [frame.enter(shot) for shot in shots]
-        if on_frame:
-            on_frame(frame)
+        listener.frame(frame)
     shots = [shot.narrow() for shot in shots]
     for shot, picture in zip(shots, pictures):
         _require_cube(picture, shot, anchor is None)
     placed = 0.2  # the share of the time after which all cameras are known
     if mesh is not None:
         ends = np.linspace(0.15, placed, len(shots) + 1)
-        poses = [PlacedPhoto(shot, photo, _resect(model, photo, shot, mesh, len(shots) == 1, notes, on_pose,
-                                                  part(progress, *own)))
+        poses = [PlacedPhoto(shot, photo, _resect(model, photo, shot, mesh, len(shots) == 1, notes,
+                                                  listener, part(progress, *own)))
                  for shot, photo, *own in zip(shots, pictures, ends, ends[1:])]
     elif len(shots) > 1:
         placed = 0.5 if any(shot.camera is None for shot in shots) else placed
@@ -178,12 +181,11 @@ def create_from_image(photos: Sequence[Shot | str | Path | np.ndarray], *, mask:
         poses = [PlacedPhoto(shots[0], pictures[0], _place_camera(model, pictures[0], shots[0], reconstruction))]
         if shots[0].camera is None:
             reconstruction = reconstruction.doubt_camera()
-    if on_views:
-        on_views(list_angles(shots, poses))
+    listener.views(list_angles(shots, poses))
     views: list[PhotoView] = []
     for number, pose in enumerate(poses):
         progress("Layers", placed + 0.05 * number / len(poses))
-        views.append(PhotoView(look_at(model, pose.photo, pose.camera), pose.camera, reconstruction, delighting))
+        views.append(PhotoView(look_at(model, pose.photo, pose.camera), pose.camera, reconstruction, config.delighting))
     found = all(shot.camera is None for shot in shots)
     made = _reconstruct(model, views, mesh, found, seed, part(progress, placed + 0.05, 1.0), reconstruction)
     taken = poses[0].photo.uncropped(views[0].camera)
@@ -237,7 +239,7 @@ def _place_camera(model: NearMini, photo: Photo, shot: Shot, config: Reconstruct
 
 
 def _resect(model: NearMini, photo: Photo, shot: Shot, mesh: meshes.Mesh, alone: bool, notes: list[str],
-            on_pose: PosePreview | None, progress: Progress) -> Camera:
+            listener: Listener, progress: Progress) -> Camera:
     """The camera of a crop of a photo that shows a mesh. alone: there is no other photo, so that the mesh may be looked
     at from anywhere."""
     if shot.camera is not None:
@@ -249,8 +251,8 @@ def _resect(model: NearMini, photo: Photo, shot: Shot, mesh: meshes.Mesh, alone:
     if overlap < resection.config.least_overlap:
         notes.append(Message("{photo} does not fit the shape: their outlines overlap by {overlap:.0%} only. Give its "
                              "camera or view, or another shape.", photo=shot.name, overlap=overlap))
-    if on_pose is not None:
-        on_pose(draw_over(resection, stance))
+    if listener.pose is not None:
+        listener.pose(draw_over(resection, stance))
     return resection.place(stance)
 
 

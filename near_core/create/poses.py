@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -34,19 +35,14 @@ class PlacedPhoto:
     camera: Camera
 
 
-def list_shots(photos: Sequence[Shot | str | object], azimuth: float, bare: Shot) -> list[Shot]:
-    """Every photo as a Shot. Where none says which side it shows, they go around the object evenly. azimuth: degrees,
-    of the first one then. bare: what is known of a first photo that is no Shot, and of the others but for mask and
-    camera. Raises NearError for too many."""
+def list_shots(photos: Sequence[Shot | str | Path | np.ndarray]) -> list[Shot]:
+    """Every photo as a Shot. Where none says which side it shows, they go around the object evenly, from its front on.
+    Raises NearError for too many."""
     check_count(photos)
-    shots: list[Shot] = []
-    for number, photo in enumerate(photos):
-        if not isinstance(photo, Shot):
-            photo = replace(bare if number == 0 else replace(bare, mask=None, camera=None), picture=photo)
-        shots.append(photo)
+    shots = [photo if isinstance(photo, Shot) else Shot(photo) for photo in photos]
     if any(shot.azimuth is not None or shot.camera is not None for shot in shots):
         return shots
-    return [shot if shot.camera is not None else replace(shot, azimuth=azimuth + 360 * number / len(shots))
+    return [shot if shot.camera is not None else replace(shot, azimuth=360 * number / len(shots))
             for number, shot in enumerate(shots)]
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 from .. import mesh as meshes
 from ..asset import RESOLUTION, NeuralAsset, estimate_voxel_normals
 from ..asset.layout import VoxelMaterial
-from ..create.create import Preview, matte_of
+from ..create.create import Listener, matte_of
 from ..create.photo import Matte, cut_out
 from ..create.shot import Shot
 from ..directions import encode_octahedral
@@ -33,26 +33,23 @@ INSIDE = 0.5 - 1e-6  # of the cube, so that a mesh that fills it loses no voxel
 
 
 def create_from_image(photos: Sequence[Shot | str | Path | np.ndarray], *, pipeline: Pipeline,
-                      mask: str | Path | np.ndarray | None = None, mesh: meshes.Mesh | None = None, seed: int = 0,
-                      mode: str = "stochastic", name: str, source: str = "", normalize: bool = False,
-                      matting: str = "near", progress: Progress = silent,
-                      on_preview: Preview | None = None) -> NeuralAsset:
+                      mesh: meshes.Mesh | None = None, seed: int = 0, mode: str = "stochastic", name: str,
+                      source: str = "", normalize: bool = False, matting: str = "near", progress: Progress = silent,
+                      listener: Listener = Listener()) -> NeuralAsset:
     """A neural asset of the object in photos, with the latent of a published checkpoint.
 
-    photos, mask, mesh, seed, normalize, matting, on_preview: as in create.create.create_from_image; from where a
-    photo was taken is not asked, the networks do not look for it. mode: how several photos are used, as in
+    photos, mesh, seed, normalize, matting, listener: as in create.create.create_from_image; from where a photo was
+    taken is not asked, the networks do not look for it. mode: how several photos are used, as in
     models.near.sampler.guided_velocity. Raises NearError for what the checkpoint or the photos lack, before anything is
     sampled where that can be told.
     """
     pipeline.checkpoint.require_creation(structure=mesh is None)
     near_mini = NearMini()
-    shots = [photo if isinstance(photo, Shot) else Shot(photo, mask if number == 0 else None)
-             for number, photo in enumerate(photos)]
+    shots = [photo if isinstance(photo, Shot) else Shot(photo) for photo in photos]
     pictures = [_picture(shot, matte_of(near_mini, matting, hints=shot.hints), part(progress, 0.0, 0.05))
                 for shot in shots]
-    if on_preview:
-        crop = conditioning.crop(pictures[0]).astype(np.float32) / 255
-        on_preview(crop[..., 3], srgb_decode(crop[..., :3]) * crop[..., 3:])
+    crop = conditioning.crop(pictures[0]).astype(np.float32) / 255
+    listener.preview(crop[..., 3], srgb_decode(crop[..., :3]) * crop[..., 3:])
     progress("Image features", 0.05)
     images = pipeline.image_tokens(pictures)
     extent = 1.0

@@ -272,16 +272,14 @@ class Operations:
         """The bytes of the asset of photos, and the angles they turned out to be taken from, [] where nobody asks,
         and where cameras in a world saw the object, x, y, z and size, [] where there are none; sends the matte and the
         crop as soon as they are known."""
+        from ..create.create import Listener
         engine, views, frame = self._open_engine(), [], []
-
-        def on_preview(matte: np.ndarray, crop: np.ndarray) -> None:
-            request.send("preview", matte=matte, crop=crop)
-
+        listener = Listener(preview=lambda matte, crop: request.send("preview", matte=matte, crop=crop),
+                            views=views.extend, frame=lambda found: frame.extend([*found.middle.tolist(), found.size]))
         for photo in request["photos"]:
             require_sound(getattr(photo, "camera", None))
-        made = engine.create_from_image(request["photos"], request.progress, on_preview=on_preview,
-                                        on_views=views.extend, on_frame=lambda found: frame.extend(
-                                            [*found.middle.tolist(), found.size]), **request["options"])
+        made = engine.create_from_image(request["photos"], request.progress, listener=listener,
+                                        **request["options"])
         return {"asset": asset.to_bytes(made), "warning": join(*engine.notes), "views": views, "frame": frame}
 
     def find_matte(self, request: Request) -> dict[str, Any]:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from near_core.asset import NeuralAsset
-from near_core.create.create import create_from_image
+from near_core.create.create import Listener, create_from_image
+from near_core.create.shot import Shot
 from near_core.mesh import Mesh
 from near_core.models.mini.runtime import NearMini
 
@@ -36,6 +37,6 @@ def make(photo, mesh: Mesh | None = None) -> Made:
     """photo: a picture (H, W, 4) uint8 and its camera."""
     picture, camera = photo
     counting, previews = Counting(), []
-    asset = create_from_image([picture], camera=camera, mesh=mesh, name="red", model=counting,
-                              on_preview=lambda *seen: previews.append(seen))
+    asset = create_from_image([Shot(picture, camera=camera)], mesh=mesh, name="red", model=counting,
+                              listener=Listener(preview=lambda *seen: previews.append(seen)))
     return Made(asset, mesh, previews, counting.runs)

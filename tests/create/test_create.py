@@ -92,7 +92,7 @@ def stop_at(wanted: str):
 
 def test_the_seed_changes_what_the_photo_hides_only(model, photo, red):
     (picture, camera), first = photo, red.asset
-    second = create_from_image([picture], camera=camera, seed=1, name="red", model=model)
+    second = create_from_image([Shot(picture, camera=camera)], seed=1, name="red", model=model)
     np.testing.assert_array_equal(first.coords, second.coords)
     changed = np.abs(first.slat.astype(float) - second.slat).mean(1)
     centres = (first.coords.astype(np.float32) + 0.5) / 64 - 0.5
@@ -107,7 +107,7 @@ def test_a_photo_and_a_mesh_keep_the_meshs_shape(model, photo, clad):
     assert asset.surfels.emission is None and exact.surfels.emission.min() == 9, "photos say nothing of what glows"
     np.testing.assert_array_equal(asset.coords, exact.coords)
     assert asset.surfels is not None and len(asset.surfels) == len(exact.surfels)
-    large = create_from_image([picture], mesh=box((3.6, 2.4, 2.0)), normalize=True, camera=camera, name="red",
+    large = create_from_image([Shot(picture, camera=camera)], mesh=box((3.6, 2.4, 2.0)), normalize=True, name="red",
                               model=model)
     assert large.extent == pytest.approx(3.6) and np.abs(large.surfels.position).max() == pytest.approx(0.5, abs=0.01)
 
@@ -118,10 +118,10 @@ def test_a_hint_says_how_thick_things_are_and_the_photo_is_not_looked_at_again(m
     monkeypatch.setattr(NearMini, "run", lambda self, graph, **each: looks.append(graph) or run(self, graph, **each))
     model = RememberingMini()
     with pytest.raises(Cancelled):
-        create_from_image([picture], camera=camera, thickness="full", name="red", model=model,
+        create_from_image([Shot(picture, camera=camera)], thickness="full", name="red", model=model,
                           progress=stop_at("Surface"))
     count = sum(graph in REMEMBERED for graph in looks)
-    thin = create_from_image([picture], camera=camera, thickness="thin", name="red", model=model)
+    thin = create_from_image([Shot(picture, camera=camera)], thickness="thin", name="red", model=model)
     assert sum(graph in REMEMBERED for graph in looks) == count > 0
     assert np.ptp(thin.surfels.position[:, 1]) < 0.9 * np.ptp(red.asset.surfels.position[:, 1])
     with pytest.raises(NearError, match="no thickness named fat"):
@@ -131,7 +131,7 @@ def test_a_hint_says_how_thick_things_are_and_the_photo_is_not_looked_at_again(m
 def test_what_is_symmetric_shows_its_other_side(model, photo):
     """A photo from 20 degrees to one side is one from 20 degrees to the other, too."""
     picture, camera = photo
-    made = {hint: create_from_image([picture], camera=camera, symmetry=hint, name="red", model=model)
+    made = {hint: create_from_image([Shot(picture, camera=camera)], symmetry=hint, name="red", model=model)
             for hint in ("on", "off")}
     apart = {}
     for hint, asset in made.items():
@@ -161,7 +161,7 @@ def test_the_photos_file_says_what_its_lens_saw(model, photo, tmp_path, monkeypa
     monkeypatch.setattr(create, "look_at", lambda *given: seen.append(given[2]) or look(*given))
     for fov in (None, wide, 40.0):
         with pytest.raises(Cancelled):
-            create_from_image([tmp_path / "box.png"], name="box", model=model, fov=fov, progress=stop_at("Shape"))
+            create_from_image([Shot(tmp_path / "box.png", fov=fov)], name="box", model=model, progress=stop_at("Shape"))
     read, told, usual = (camera.intrinsics[0, 0] / camera.width for camera in seen)
     assert read == told and usual > 1.5 * read
 

@@ -11,26 +11,22 @@ from near_core.errors import NearError
 from near_core.scene import camera as cameras
 from tests.create.test_alignment import BALLS, photographed
 
-BARE = Shot("", elevation=15.0, fov=40.0)
-
 
 def test_a_side_that_is_told_stays():
-    (shot,) = list_shots([Shot("a.png", azimuth=30.0)], 0.0, BARE)
+    (shot,) = list_shots([Shot("a.png", azimuth=30.0)])
     assert shot.azimuth == 30
-    front, unknown = list_shots([Shot("a.png", **find_view("front")), Shot("b.png")], 0.0, BARE)
+    front, unknown = list_shots([Shot("a.png", **find_view("front")), Shot("b.png")])
     assert front.azimuth == 0 and unknown.azimuth is None
 
 
 def test_photos_of_which_none_says_its_side_go_around():
-    shots = list_shots(["a.png", "b.png", "c.png", "d.png"], 10.0, BARE)
-    assert [shot.azimuth for shot in shots] == [10, 100, 190, 280] and shots[2].elevation == 15
-    (shot,) = list_shots(["a.png"], 30.0, BARE)
-    assert shot.azimuth == 30
+    shots = list_shots(["a.png", "b.png", Shot("c.png", elevation=15.0), "d.png"])
+    assert [shot.azimuth for shot in shots] == [0, 90, 180, 270] and shots[2].elevation == 15
 
 
 def test_too_many_photos_are_refused():
     with pytest.raises(NearError, match="60 photos"):
-        list_shots(["a.png"] * 60, 0.0, BARE)
+        list_shots(["a.png"] * 60)
 
 
 def test_what_is_there_twice_and_what_does_not_fit_is_named_and_left_out(model):

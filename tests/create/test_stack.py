@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from near_core.create.create import create_from_image
+from near_core.create.create import Listener, create_from_image
 from near_core.create.stack import centre_stack, find_stack, measure_hollow, suppose_stack
 from near_core.create.view import compute_cell_centres, project
 from near_core.models.mini.layout import SIZE
@@ -104,7 +104,7 @@ def test_a_photo_becomes_a_cup_however_many_pixels_its_rim_has(width):
         pytest.skip("this build has no photo networks")
     photo, found = Image.open(COFFEE), []
     photo = np.asarray(photo.resize((width, round(width * photo.height / photo.width))))
-    made = create_from_image([photo], name="coffee", model=model, on_views=found.extend)
+    made = create_from_image([photo], name="coffee", model=model, listener=Listener(views=found.extend))
     assert found[0][1] == pytest.approx(54, abs=3)
     x, y, z = made.surfels.position.T
     assert not ((np.hypot(x, y) > 0.3) & (z > 0)).any()  # beside the cup is nothing but the saucer

@@ -12,6 +12,7 @@ yaml = pytest.importorskip("yaml")
 from PIL import Image
 
 from near_core import asset as assets
+from near_core.create.create import Listener
 from near_core.create.hints import Hints
 from near_core.create.shot import Shot
 from near_core.engine import Engine
@@ -57,7 +58,7 @@ def engine(folder):
 
 @pytest.fixture(scope="module")
 def made(engine, photo):
-    return engine.create_from_image([photo], name="disc", source="disc.png", seed=3, fov=40.0)
+    return engine.create_from_image([photo], name="disc", source="disc.png", seed=3)
 
 
 @pytest.fixture
@@ -112,7 +113,7 @@ def test_a_mesh_gives_the_voxels(parts, photo, box):
     engine = Engine(parts / "near", "cpu", companions=[parts / "dinov2"])
     seen = []
     made = engine.create_from_image([photo, photo], name="box", mesh=box, normalize=True,
-                                    on_preview=lambda *pictures: seen.extend(pictures))
+                                    listener=Listener(preview=lambda *pictures: seen.extend(pictures)))
     low, high = made.coords.min(0), made.coords.max(0)
     assert made.extent == 4 and (low == (0, 16, 24)).all() and (high >= (63, 47, 39)).all()
     assert seen[0].shape == (518, 518) and seen[1].shape == (518, 518, 3) and seen[0].max() == 1

@@ -17,6 +17,7 @@ import numpy as np
 from ... import asset, mesh
 from ...asset import NeuralAsset
 from ...create import create
+from ...create.shot import Shot
 from ...errors import NearError
 from ...models.mini import runtime
 from ...scene import AssetLook, Settings
@@ -100,8 +101,9 @@ def measure(config: BenchConfig) -> Iterator[tuple[str, dict]]:
     yield "mesh to asset", _describe([time_call(lambda n: create.create_from_mesh(
         mesh.load(SAMPLES / "keg.glb"), name="keg", normalize=True)) for _ in range(few)], "mesh to asset")
     if "intrinsics" in runtime.NearMini().graphs and not config.quick:
-        yield "photo to asset", _describe([time_call(lambda n: create.create_from_image(
-            [SAMPLES / "coffee.jpg"], name="coffee", elevation=45, fov=40)) for _ in range(few)], "photo to asset")
+        photo = Shot(SAMPLES / "coffee.jpg", elevation=45, fov=40)
+        yield "photo to asset", _describe([time_call(lambda n: create.create_from_image([photo], name="coffee"))
+                                           for _ in range(few)], "photo to asset")
 
 
 def list_actions(worker: FreshWorker, neural: NeuralAsset) -> dict[str, Callable[[int], None]]:

@@ -12,16 +12,16 @@ import numpy as np
 
 from ... import image
 from ...asset import NeuralAsset
-from ...create.config import ReconstructionConfig, SamplingConfig
+from ...create.config import PhotosConfig, SamplingConfig
 from ...create.create import create_from_image, create_from_mesh
 from ...create.photo import ELEVATION, FOV
-from ...create.photo_config import DelightingConfig, MattingConfig
+from ...create.shot import Shot
 from ...errors import NearError
 from ...light.config import TransportConfig
 from ...models.mini.runtime import NearMini
 from ...render.config import SplattingConfig
 from ...render.renderer import Renderer
-from ...scene import Camera, Instance, Settings
+from ...scene import Instance, Settings
 from ..datasets.dataset import Dataset, DatasetView
 from . import error_classes, metrics, report
 from .baselines import VisibilityRenderer, average_color, fill_silhouette, take_opaque_photo, take_photo
@@ -36,13 +36,10 @@ LEFT_OUT = ("lab/training", "lab/bench", "lab/reference", "lab/networks")  # fol
 
 
 @dataclass(frozen=True)
-class Configs:
+class Configs(PhotosConfig):
     """What was tuned, with the values that everybody gets; `--set` tries others."""
 
     sampling: SamplingConfig = SamplingConfig()
-    reconstruction: ReconstructionConfig = ReconstructionConfig()
-    delighting: DelightingConfig = DelightingConfig()
-    matting: MattingConfig = MattingConfig()
     splatting: SplattingConfig = SplattingConfig()
     transport: TransportConfig = TransportConfig()
 
@@ -111,7 +108,7 @@ class Evaluator:
         view = self.dataset.view(asset, PHOTO)
         given = take_photo(view.image())
         color = average_color(view.image())
-        neural = self._create([given], camera=view.camera, name=asset)
+        neural = self._create(Shot(given, camera=view.camera), asset)
         rows = []
         for task in (t for t in self.tasks if t > 1):
             for target in self._list_views(asset, task):
@@ -121,15 +118,13 @@ class Evaluator:
                 rows += [self._score(task, target, name, {"Combined": fill_silhouette(silhouette, c)}) for name, c in
                          (("mean_color", color), ("mean_color_oracle", average_color(target.image())))]
         if self.own_column:
-            neural = self._create([take_opaque_photo(view)], name=asset)
+            neural = self._create(Shot(take_opaque_photo(view), elevation=ELEVATION, fov=FOV), asset)
             rows += [self._score(task, target, "own", self._draw(neural, target, self.settings))
                      for task in self.tasks if task > 1 for target in self._list_views(asset, task)]
         return rows
 
-    def _create(self, photos: list[np.ndarray], name: str, camera: Camera | None = None) -> NeuralAsset:
-        return create_from_image(photos, camera=camera, elevation=ELEVATION, fov=FOV, name=name, model=self._model,
-                                 reconstruction=self.configs.reconstruction, delighting=self.configs.delighting,
-                                 matting_config=self.configs.matting)
+    def _create(self, photo: Shot, name: str) -> NeuralAsset:
+        return create_from_image([photo], name=name, model=self._model, config=self.configs)
 
     def _list_views(self, asset: str, task: int) -> list[DatasetView]:
         return [view for view in self.dataset.views(asset) if view.n in TASKS[task]]

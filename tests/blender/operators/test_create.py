@@ -287,6 +287,25 @@ def test_several_photos_are_asked_about_before_any_is_converted(tmp_path, monkey
     assert asked == ["ISNET", 3, [("a.tif", "/m.png"), ("b.tif", "")]]
 
 
+def test_a_scripts_several_photos_go_around_from_what_is_told_of_the_first(tmp_path, monkeypatch):
+    for name in ("a.png", "b.png", "mask.png"):
+        Image.new("RGB", (24, 16)).save(tmp_path / name)
+    asked: list = []
+
+    def ask(photos, **options):
+        asked.extend(photos)
+        raise NearError("Enough.", "Go on.")
+    monkeypatch.setattr(create.client, "create_from_image", ask)
+    with pytest.raises(RuntimeError, match="Enough"):
+        bpy.ops.near.create_asset_from_image(
+            directory=str(tmp_path), files=[{"name": "a.png"}, {"name": "b.png"}], mask=str(tmp_path / "mask.png"),
+            azimuth=0.5, elevation=0.25, estimates_elevation=False, fov=0.75, reads_fov=False)
+    first, second = asked
+    assert np.allclose(np.radians([first.azimuth, second.azimuth - 180]), 0.5) and first.picture.endswith("a.png")
+    assert first.mask.endswith("mask.png") and second.mask is None and second.picture.endswith("b.png")
+    assert np.allclose(np.radians([first.elevation, second.elevation, first.fov, second.fov]), [.25, .25, .75, .75])
+
+
 def test_several_photos_of_which_a_name_is_no_unicode_are_refused_in_words(tmp_path):
     for name in ("a.png", "caf\udce9.png"):
         Image.new("RGB", (24, 16)).save(tmp_path / name)

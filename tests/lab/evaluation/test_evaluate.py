@@ -153,7 +153,7 @@ def test_wrong_choices_are_told_in_words(dataset, tmp_path):
         run(dataset, tmp_path, "--tasks", "7")
     with pytest.raises(NearError, match="no asset"):
         run(dataset, tmp_path, "--tasks", "1", "--assets", "nothing")
-    with pytest.raises(NearError, match="sampling, reconstruction, delighting, matting"):
+    with pytest.raises(NearError, match="reconstruction, delighting, matting, sampling"):
         run(dataset, tmp_path, "--tasks", "1", "--set", "nothing.at_all=1")
     with pytest.raises(NearError, match="second half"):
         run(dataset, tmp_path, "--tasks", "1", "--assets", "angle", "--half", "second")
