@@ -75,7 +75,8 @@ class Draft:
         self._target: Any = None
 
     def draw(self, shown: surfaces.Surfaces, view: View, light: Light, layer: AssetsLayer | None) -> Any:
-        """The picture as a texture: ordinary objects and the layer of the assets; their proxies where there is none."""
+        """The picture as a texture: ordinary objects, holdouts as holes, and the layer of the assets; their proxies
+        where there is none."""
         import gpu
         types: Any = gpu.types
         state: Any = gpu.state
@@ -83,8 +84,9 @@ class Draft:
         if self._target is None or (self._target.width, self._target.height) != view.size:
             self._target = types.GPUOffScreen(*view.size, format="RGBA16F")
         frame = types.GPUUniformBuf(types.Buffer("FLOAT", _FLOATS, _pack_frame(view, light)))
-        drawn = [(part, Matrix(each.matrix.tolist())) for each in shown.shown if layer is None or not each.is_asset
-                 for part in shown.parts.get(each.name, ())]
+        drawn = [(part, Matrix(each.matrix.tolist()), each.is_hole) for each in shown.shown
+                 if layer is None or not each.is_asset for part in shown.parts.get(each.name, ())]
+        is_solid = lambda part, _, is_hole: is_hole or part.look.opacity >= 1
         with self._target.bind(), _left_plain(state):
             state.active_framebuffer_get().clear(color=(0, 0, 0, 0), depth=1.0)
             state.blend_set("NONE")
@@ -92,12 +94,12 @@ class Draft:
                 self._draw_backdrop(frame, light.backdrop)
             state.depth_test_set("LESS_EQUAL")
             state.depth_mask_set(True)
-            self._draw_parts(frame, [each for each in drawn if each[0].look.opacity >= 1])
+            self._draw_parts(frame, [each for each in drawn if is_solid(*each)])
             state.blend_set("ALPHA_PREMULT")
             if layer is not None:
                 self._draw_layer(view, layer)
             state.depth_mask_set(False)
-            self._draw_parts(frame, [each for each in drawn if each[0].look.opacity < 1])
+            self._draw_parts(frame, [each for each in drawn if not is_solid(*each)])
         self._forget(shown)
         self._images.clear()
         return self._target.texture_color
@@ -117,16 +119,17 @@ class Draft:
         self._layer.uniform_float("span", (-p[2, 2], -1, 1, 0) if view.is_orthographic else (p[2, 2], p[2, 3], 0, 0))
         self._quad.draw(self._layer)
 
-    def _draw_parts(self, frame: Any, parts: list[tuple[surfaces.Part, Matrix]]) -> None:
+    def _draw_parts(self, frame: Any, parts: list[tuple[surfaces.Part, Matrix, bool]]) -> None:
         shader = self._surface
         shader.bind()
         shader.uniform_block("frame", frame)
-        for part, matrix in parts:
+        for part, matrix, is_hole in parts:
             look, texture = part.look, self._find_texture(part.look.image)
             color = colorspace.from_rec709(np.array([look.color, look.emission]))
             shader.uniform_float("model", matrix)
             shader.uniform_float("base_opacity", (*color[0], look.opacity))
-            shader.uniform_float("look", (look.roughness, look.metallic, float(texture is not self._white), 0))
+            is_textured = texture is not self._white
+            shader.uniform_float("look", (look.roughness, look.metallic, float(is_textured), float(is_hole)))
             shader.uniform_float("glow", (*color[1], 0))
             shader.uniform_sampler("picture", texture)
             self._find_batch(part).draw(shader)

@@ -61,7 +61,7 @@ void main() {
     float lobe = (power + 2.0) / 8.0 * pow(max(dot(n, h), 0.0), power);
     light += arrives * (diffuse / 3.14159265 + shine * min(lobe, 1e3) / 3.14159265);
   }
-  result = vec4((light * base_opacity.a + glow.rgb) * frame.count.z, base_opacity.a);
+  result = vec4((light * base_opacity.a + glow.rgb) * frame.count.z, base_opacity.a) * (1.0 - look.w);
 }
 """
 
@@ -110,8 +110,8 @@ def _start(vertex: str, fragment: str, inputs: list[tuple[str, str]], between: l
 
 
 def make_surface_shader() -> Any:
-    """Draws vertices of surfaces.COLUMNS. Push constants: model, base_opacity, look (roughness, metallic, textured) and
-    glow; uniform block frame; texture picture."""
+    """Draws vertices of surfaces.COLUMNS. Push constants: model, base_opacity, look (roughness, metallic, textured,
+    a hole) and glow; uniform block frame; texture picture."""
     info = _start(_SURFACE_VERTEX, _SURFACE_FRAGMENT,
                   [("VEC3", "position"), ("VEC3", "normal"), ("VEC2", "at"), ("VEC3", "color")],
                   [("VEC3", "place"), ("VEC3", "facing"), ("VEC2", "uv"), ("VEC3", "tint")])

@@ -57,11 +57,13 @@ class Part:
 
 @dataclass(frozen=True)
 class Shown:
-    """An instance. matrix: (4, 4) float32, object -> world. is_asset: it is the proxy of a neural asset."""
+    """An instance. matrix: (4, 4) float32, object -> world. is_asset: it is the proxy of a neural asset, whose picture
+    shows that. is_hole: a holdout, an asset's or another's."""
 
     name: MeshName
     matrix: np.ndarray
     is_asset: bool
+    is_hole: bool
 
 
 @dataclass
@@ -82,6 +84,7 @@ class Surfaces:
         self.shown, self.boxes, self.is_complete = [], [], True
         names: dict[tuple[int, int], MeshName] = {}
         contents: dict[int, tuple] = {}
+        layer = depsgraph.view_layer_eval
         matrices = sync.read_matrices(depsgraph.object_instances).astype(np.float32)
         for number, ob in _list_visible(depsgraph, space):
             key = ob.original.session_uid, ob.data.as_pointer()
@@ -97,7 +100,8 @@ class Surfaces:
                 parts = self.parts[name] = self._read_parts(ob)
             if len(parts) == 1 and len(parts[0].vertices) < 3 * _count_triangles(ob):
                 self.boxes.append(ob.name)
-            self.shown.append(Shown(name, matrices[number], sync.is_asset(ob)))
+            is_hole = ob.holdout_get(view_layer=layer)
+            self.shown.append(Shown(name, matrices[number], sync.is_asset(ob) and not is_hole, is_hole))
         if self.is_complete:
             self._keep({shown.name for shown in self.shown})
 
@@ -108,7 +112,7 @@ class Surfaces:
         self._keep({name for name in self.parts if not changed.intersection(name.ids)})
 
     def has_ordinary(self) -> bool:
-        """Whether anything is shown that is no neural asset."""
+        """Whether anything is shown that the picture of the assets does not show."""
         return any(not shown.is_asset for shown in self.shown)
 
     def count_triangles(self) -> int:
@@ -142,8 +146,8 @@ def _list_visible(depsgraph: bpy.types.Depsgraph, space: Any) -> Iterator[tuple[
 
 
 def _is_seen(ob: Any, layer: bpy.types.ViewLayer) -> bool:
-    """Whether cameras see ob, evaluated, and not a hole in its place."""
-    return ((ob.visible_camera or ob.original.near.is_composited) and not ob.holdout_get(view_layer=layer)
+    """Whether cameras see ob, evaluated, or a hole in its place."""
+    return ((ob.visible_camera or ob.original.near.is_composited)
             and not ob.indirect_only_get(view_layer=layer))
 
 

@@ -153,6 +153,15 @@ def steps():
     yield from stepper.until(lambda: not view().is_busy(), 60)
     yield 0.3
     screenshot("dim")
+    bpy.context.scene.cycles.film_exposure = 1.0
+    for name in ("Cube", "Ball"):
+        bpy.data.objects[name].is_holdout = True
+    yield 0.5
+    yield from stepper.until(lambda: not view().is_busy(), 60)
+    yield 0.3
+    screenshot("holes")
+    for name in ("Cube", "Ball"):
+        bpy.data.objects[name].is_holdout = False
     yield from wait_for_the_worker(space)
 
 

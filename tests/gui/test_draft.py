@@ -65,6 +65,16 @@ def test_the_films_exposure_counts_for_all(events, out, what, channel):
     assert len(before) > 1000 and np.median(after / before) == pytest.approx(0.5, abs=0.02)
 
 
+def test_holdouts_are_holes(events, out):
+    """In floor and World, through which the viewport is seen: the cube's, and the ball's before the floor."""
+    before, after = look(out, "healed"), look(out, "holes")
+    cube = before[..., 0] > 2 * before[..., 1:].max(-1)
+    held = np.abs(before - after).max(-1) > 0.05
+    behind = np.median(after[cube], 0)
+    assert cube.sum() > 1000 and held[cube].mean() > 0.95 and held.sum() > 1.5 * cube.sum()
+    assert np.abs(after[held] - behind).max(-1).mean() < 0.05, "nothing is seen through it"
+
+
 def test_proxies_are_drawn_until_the_worker_answers(events, out):
     waiting, come = look(out, "waiting"), look(out, "come")
     assert events["waits"] and np.abs(waiting - come).mean() < 0.03

@@ -69,6 +69,18 @@ def test_assets_are_marked_and_have_the_colours_of_their_proxies(scene, ball):
     assert shown.is_asset and not found.has_ordinary() and colors[:, 0].max() > 0.7 and colors[:, 1].max() > 0.5
 
 
+@pytest.mark.parametrize("is_collection", [False, True])
+def test_holdouts_are_holes_be_they_assets_or_not(scene, ball, is_collection):
+    home = bpy.data.collections.new("Held")
+    scene.collection.children.link(home)
+    for ob in (stage.add_asset(ball), add_cube()):
+        home.objects.link(ob)
+        ob.is_holdout = not is_collection
+    bpy.context.view_layer.layer_collection.children["Held"].holdout = is_collection
+    found = read(times=4)
+    assert [(each.is_hole, each.is_asset) for each in found.shown] == 2 * [(True, False)] and found.has_ordinary()
+
+
 @pytest.mark.parametrize("inputs, name, value", [
     ({"Roughness": 0.2}, "roughness", 0.2), ({"Metallic": 1.0}, "metallic", 1.0), ({"Alpha": 0.4}, "opacity", 0.4),
     ({"Transmission_Weight": 1.0}, "opacity", 0.25),
