@@ -28,13 +28,12 @@ from .status import shorten, show_status
 Light = LightReading | lamp_nodes.PatternBake
 
 
-class _Baking:
+class _Baking(watching.Called):
     """An operator that has a worker bake the active asset: watched where an artist calls it, waited for where a script
     does."""
 
     _job: worker_process.JobHandle | None = None
     _light: Light | None = None  # to be waited for before there is a job
-    _is_interactive = False
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -49,9 +48,7 @@ class _Baking:
         with report_errors(self):  # type: ignore[arg-type]
             self._source, self._wanted = Reference.to_object(context.object), (kind, side)
             self._ask(context)
-            again: Any = self.options  # type: ignore[attr-defined]
-            # an operator that is repeated is listed by Blender already, and must not be once more at its end
-            if bpy.app.background or not self._is_interactive or again.is_repeat or again.is_repeat_last:
+            if not self._can_be_watched:
                 while self._light is not None:
                     self._light.wait(60.0)
                     self._ask(context)
@@ -138,10 +135,6 @@ class NEAR_OT_bake_mesh(_Baking, bpy.types.Operator):
     hide_source: BoolProperty(name="Hide Asset", default=False,
                               description="Hide the neural asset that the mesh is made from")
 
-    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        self._is_interactive = True
-        return self.execute(context)
-
     def execute(self, context: bpy.types.Context) -> set[str]:
         with report_errors(self):
             if self.filepath:
@@ -162,56 +155,56 @@ class NEAR_OT_bake_mesh(_Baking, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class NEAR_OT_bake_splats(_Baking, bpy.types.Operator):
+class _Saving(_Baking):
+    """One that writes a file, which an artist names first."""
+
+    filepath: StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE", *RELATIVE})
+    check_existing: BoolProperty(default=True, options={"HIDDEN"})
+    kind: str  # how its name ends
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> Any:
+        self._is_interactive = True
+        self.filepath = bpy.path.clean_name(context.object.name) + self.kind
+        context.window_manager.fileselect_add(self)  # type: ignore[arg-type]
+        return {"RUNNING_MODAL"}
+
+
+class NEAR_OT_bake_splats(_Saving, bpy.types.Operator):
     bl_idname = "near.bake_splats"
     bl_label = "Bake Splats"
     bl_description = "Save the active neural asset as Gaussian splats (.ply), in the light that it now stands in"
     bl_options = {"REGISTER"}
 
-    filepath: StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE", *RELATIVE})
     filter_glob: StringProperty(default="*.ply", options={"HIDDEN"})
-    check_existing: BoolProperty(default=True, options={"HIDDEN"})
-
-    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        self._is_interactive = True
-        self.filepath = bpy.path.clean_name(context.object.name) + ".ply"
-        context.window_manager.fileselect_add(self)
-        return {"RUNNING_MODAL"}
+    kind = ".ply"
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         with report_errors(self):
-            name_file(self.filepath, ".ply")  # before it is computed
+            name_file(self.filepath, self.kind)  # before it is computed
             return self.start(context, "splats")
         return {"CANCELLED"}
 
     def finish(self, context: bpy.types.Context, answer: dict[str, Any]) -> set[str]:
-        path = name_file(self.filepath, ".ply")
+        path = name_file(self.filepath, self.kind)
         files.write(path, answer["ply"].tobytes())
         self.tell(errors.Message("Saved {file}, {size:.1f} MB", file=path.name, size=path.stat().st_size / 1e6),
                   answer["psnr"])
         return {"FINISHED"}
 
 
-class NEAR_OT_export_asset(_Baking, bpy.types.Operator):
+class NEAR_OT_export_asset(_Saving, bpy.types.Operator):
     bl_idname = "near.export_asset"
     bl_label = "Export Neural Asset"
     bl_description = "Save the active object's asset as a .near file, without its Look and what modifiers do to it"
     bl_options = {"REGISTER"}
 
-    filepath: StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE", *RELATIVE})
     filter_glob: StringProperty(default="*.near", options={"HIDDEN"})
-    check_existing: BoolProperty(default=True, options={"HIDDEN"})
-
-    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        self._is_interactive = True
-        self.filepath = bpy.path.clean_name(context.object.name) + ".near"
-        context.window_manager.fileselect_add(self)
-        return {"RUNNING_MODAL"}
+    kind = ".near"
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         with report_errors(self):
             ob: Any = context.object
-            path = name_file(self.filepath, ".near")
+            path = name_file(self.filepath, self.kind)
             assets.save(payload.decode_asset(ob), path)
             self._wrote = errors.Message("Saved {file}, {size:.1f} MB", file=path.name, size=path.stat().st_size / 1e6)
             shown = following.follow(ob.evaluated_get(context.evaluated_depsgraph_get()))

@@ -19,7 +19,7 @@ from ..paths import RELATIVE
 from ..references import Reference
 from ..scene import geometry, surface_jobs
 from ..translations import say
-from . import jobs, landing, pictures, place, provenance
+from . import jobs, landing, pictures, place, provenance, watching
 from .drawing import PhotoDrawing, begin
 from .photo_editor import run_in_editor
 from .pictures import check_picture
@@ -27,7 +27,7 @@ from .place import is_object_mode, report_errors
 from .transfer import list_chosen_paths
 
 
-class NEAR_OT_create_asset_from_mesh(landing.PlacementOption, bpy.types.Operator):
+class NEAR_OT_create_asset_from_mesh(watching.Called, landing.PlacementOption, bpy.types.Operator):
     bl_idname = "near.create_asset_from_mesh"
     bl_label = "Create Neural Asset from Mesh"
     bl_description = ("Turn each selected object, with its modifiers and materials, into a neural asset. An instance "
@@ -54,13 +54,9 @@ class NEAR_OT_create_asset_from_mesh(landing.PlacementOption, bpy.types.Operator
     def poll(cls, context: bpy.types.Context) -> bool:
         return is_object_mode(cls, context) and jobs.is_idle(cls)
 
-    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        self._is_interactive = True
-        return self.execute(context)
-
     def execute(self, context: bpy.types.Context) -> set[str]:
         with report_errors(self):
-            waits, scene = not getattr(self, "_is_interactive", False), Reference.to_scene(context.scene)
+            waits, scene = not self._is_interactive, Reference.to_scene(context.scene)
             detail, beside = self.detail.lower(), self.placement == "BESIDE"
             side = surface_jobs.SIDES[detail] if self.bake else 0
             return jobs.run_all(self, context, [jobs.Start(ob.name, partial(
@@ -84,8 +80,8 @@ def _start(told: Reference, name: str, seen_in: Reference, detail: str, beside: 
     return jobs.Creation(job, name, source=partial(place.MeshSource.of, told, job, beside))
 
 
-class NEAR_OT_create_asset_from_image(photo_options.PhotoOptions, landing.SizeOption, landing.PlacementOption,
-                                      bpy.types.Operator):
+class NEAR_OT_create_asset_from_image(watching.Called, photo_options.PhotoOptions, landing.SizeOption,
+                                      landing.PlacementOption, bpy.types.Operator):
     bl_idname = "near.create_asset_from_image"
     bl_label = "Create Neural Asset from Image"
     bl_description = "Turn a photo of an object, or several photos of the same one, into a neural asset"
@@ -141,7 +137,7 @@ class NEAR_OT_create_asset_from_image(photo_options.PhotoOptions, landing.SizeOp
     def execute(self, context: bpy.types.Context) -> set[str]:
         with report_errors(self):
             chosen = [Path(self.image_name)] if self.image_name else list_chosen_paths(self)
-            waits = not getattr(self, "_is_interactive", False)
+            waits = not self._is_interactive
             if self.picks:
                 self._say_unpicked(len(chosen))
             if len(chosen) > 1 and not waits:

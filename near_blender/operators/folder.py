@@ -13,12 +13,12 @@ from .._core import errors
 from .._core import image as images
 from ..client import client
 from ..paths import RELATIVE
-from . import jobs, landing
+from . import jobs, landing, watching
 from .place import is_object_mode, report_errors
 from .provenance import Origin
 
 
-class NEAR_OT_create_assets_from_folder(landing.SizeOption, bpy.types.Operator):
+class NEAR_OT_create_assets_from_folder(watching.Called, landing.SizeOption, bpy.types.Operator):
     bl_idname = "near.create_assets_from_folder"
     bl_label = "Create Neural Assets from Folder"
     bl_description = ("Turn every photo in a folder into a neural asset, side by side. TIFF, BMP and Targa files are "
@@ -48,7 +48,7 @@ class NEAR_OT_create_assets_from_folder(landing.SizeOption, bpy.types.Operator):
             starts = [jobs.Start(path.stem, partial(
                 _start, path, landing.Landing((x + number * landing.APART * self.size, y, z), self.size)))
                 for number, path in enumerate(photos)]
-            return jobs.run_all(self, context, starts, wait=not getattr(self, "_is_interactive", False))
+            return jobs.run_all(self, context, starts, wait=not self._is_interactive)
         return {"CANCELLED"}
 
 

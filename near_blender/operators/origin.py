@@ -20,7 +20,7 @@ from .._core import shot as shots
 from ..asset import payload, photo_options, proxy
 from ..client import client
 from ..paths import locate
-from . import jobs, provenance
+from . import jobs, provenance, watching
 from .orbit import is_animated, is_moved
 from .photos import list_chosen, take_shots
 from .pictures import find_mask, find_photo
@@ -31,7 +31,7 @@ _LENS = frozenset((
     "type", "lens", "angle", "ortho_scale", "sensor_width", "sensor_height", "sensor_fit", "shift_x", "shift_y"))
 
 
-class NEAR_OT_remake_asset(bpy.types.Operator):
+class NEAR_OT_remake_asset(watching.Called, bpy.types.Operator):
     bl_idname = "near.remake_asset"
     bl_label = "Make Again"
     bl_description = ("Make the active asset again from its photo, as the panel says now. It keeps its place; what the "
@@ -48,10 +48,6 @@ class NEAR_OT_remake_asset(bpy.types.Operator):
             return False
         return is_object_mode(cls, context) and jobs.is_idle(cls)
 
-    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        self._is_interactive = True
-        return self.execute(context)
-
     def execute(self, context: bpy.types.Context) -> set[str]:
         with report_errors(self):
             ob = context.object
@@ -60,7 +56,7 @@ class NEAR_OT_remake_asset(bpy.types.Operator):
             place = told[:3] if told[3] else stands[:]
             job = client.create_from_image(taken, name=ob.name, source=taken[0].name, normalize=True, anchor=place,
                                            **options)
-            return jobs.run(self, context, job, ob.name, wait=not getattr(self, "_is_interactive", False),
+            return jobs.run(self, context, job, ob.name, wait=not self._is_interactive,
                             origin=kept, instead=ob)
         return {"CANCELLED"}
 

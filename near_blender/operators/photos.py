@@ -18,7 +18,7 @@ from ..asset import photo_options
 from ..client import client
 from ..paths import RELATIVE, locate
 from ..translations import say
-from . import jobs, landing, provenance
+from . import jobs, landing, provenance, watching
 from .create import create_from_photos, name_source
 from .drawing import PhotoDrawing, begin
 from .pictures import find_mask, find_photo
@@ -33,8 +33,8 @@ _thumbnails: Any = None  # bpy's preview collection, while add-on and dialog liv
 _open: Any = None  # the operator whose dialog was opened last
 
 
-class NEAR_OT_create_asset_from_photos(photo_options.ShapeOptions, photo_options.RefineOption, landing.SizeOption,
-                                       landing.PlacementOption, bpy.types.Operator):
+class NEAR_OT_create_asset_from_photos(watching.Called, photo_options.ShapeOptions, photo_options.RefineOption,
+                                       landing.SizeOption, landing.PlacementOption, bpy.types.Operator):
     bl_idname = "near.create_asset_from_photos"
     bl_label = "Create Neural Asset from Photos"
     bl_description = ("Turn several photos of one object into a neural asset. The scene's image empties are offered "
@@ -109,11 +109,11 @@ class NEAR_OT_create_asset_from_photos(photo_options.ShapeOptions, photo_options
         global _open
         _open = None
         with report_errors(self):
-            if self.files and not getattr(self, "_is_interactive", False):
+            if self.files and not self._is_interactive:
                 self._list_files()
             chosen = list_chosen(self.photos)
             taken = take_shots(chosen, context.scene)
-            waits = not getattr(self, "_is_interactive", False)
+            waits = not self._is_interactive
             name = photo_options.name_asset(chosen[0])
             point = tuple(self.point) if self.properties.is_property_set("point") else landing.find_point(context)
             job = create_from_photos(
@@ -123,7 +123,7 @@ class NEAR_OT_create_asset_from_photos(photo_options.ShapeOptions, photo_options
             origin = None if self.mesh_object else provenance.Origin.of_several(self.photos, self)
             return jobs.run(self, context, job, name, wait=waits, origin=origin, landing=where,
                             source=name_source(context, self, job))
-        if getattr(self, "_is_interactive", False):
+        if self._is_interactive:
             self._keep(context)
         return {"CANCELLED"}
 

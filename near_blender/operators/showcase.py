@@ -26,11 +26,10 @@ from .status import shorten, show_status
 _OWN = ("location", "rotation_euler", "rotation_quaternion", "rotation_axis_angle", "scale")  # place of an object
 
 
-class _Showcase:
+class _Showcase(watching.Called):
     """An operator that renders a row of stills into a folder: one render after the other, each Blender's own, where an
     artist calls it; waited for where a script does."""
 
-    _is_interactive = False
     _job: worker_process.JobHandle | None = None  # what the second Blender makes of the stills
 
     @classmethod

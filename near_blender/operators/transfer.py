@@ -20,12 +20,11 @@ FILTER = "*.near;*.npz"
 LOOK_EVERY = 0.05  # seconds
 
 
-class _Import:
+class _Import(watching.Called):
     """An operator that puts assets of files into the scene; beside the artist where one calls it, at once for a
     script."""
 
     _point: Any = None  # where the first one goes
-    _is_interactive = False
 
     def list_paths(self) -> list[Path]:
         """The files."""
@@ -34,8 +33,7 @@ class _Import:
     def execute(self, context: bpy.types.Context) -> Any:
         self._placed: list[Any] = []
         self._rest = self.list_paths()
-        again: Any = self.options  # type: ignore[attr-defined]
-        if bpy.app.background or not self._is_interactive or again.is_repeat or again.is_repeat_last:
+        if not self._can_be_watched:
             while self._rest:
                 self._place(context, self._begin())
             return self._end(context)
@@ -118,10 +116,6 @@ class NEAR_OT_add_sample(_Import, bpy.types.Operator):
 
     def list_paths(self) -> list[Path]:
         return [SAMPLE]
-
-    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> Any:
-        self._is_interactive = True
-        return self.execute(context)
 
     def execute(self, context: bpy.types.Context) -> Any:
         self._point = landing.find_point(context)

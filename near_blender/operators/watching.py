@@ -18,6 +18,22 @@ _watching: list[tuple[Any, Any]] = []  # operators that go on, with their timers
 _since: float = 0.0  # time.monotonic() seconds, when one began or went on
 
 
+class Called:
+    """An operator that knows who calls it: an artist, through invoke(), or a script, who waits for its end."""
+
+    _is_interactive = False
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> Any:
+        self._is_interactive = True
+        return self.execute(context)  # type: ignore[attr-defined]
+
+    @property
+    def _can_be_watched(self) -> bool:
+        """Not one that is repeated: Blender lists it already, and must not once more at its end."""
+        again: Any = self.options  # type: ignore[attr-defined]
+        return self._is_interactive and not (bpy.app.background or again.is_repeat or again.is_repeat_last)
+
+
 def watch(operator: Any, context: bpy.types.Context, interval: float) -> set[str]:
     """Has an operator's modal() be called every so many seconds, until leave(); for invoke()."""
     global _since

@@ -12,7 +12,7 @@ from ..engine import compositing
 from ..operators import jobs, orbit, origin, photos
 from ..translations import say, translate
 from . import lines
-from .engine import ENGINE
+from .engine import ENGINE, split
 
 
 class NEAR_RENDER_PT_compositing(bpy.types.Panel):
@@ -32,8 +32,7 @@ class NEAR_RENDER_PT_compositing(bpy.types.Panel):
         layout, companion = self.layout, compositing.find_companion(context.scene)
         draw_compositing(layout, companion)
         if companion is not None:
-            layout.use_property_split = True
-            layout.use_property_decorate = False
+            split(layout, keyed=False)
             layout.prop(companion.near, "quality")
             layout.prop(companion.near, "shading")
 
@@ -52,13 +51,15 @@ class NEAR_DATA_PT_asset(bpy.types.Panel):
         draw_asset(self.layout, context)
 
 
-class _Sidebar(bpy.types.Panel):
+class Sidebar(bpy.types.Panel):
+    """A panel of the 3D View's sidebar, never registered itself."""
+
     bl_space_type = "VIEW_3D"
     bl_region_type = "UI"
     bl_category = "NeAR"
 
 
-class NEAR_VIEW3D_PT_create(_Sidebar):
+class NEAR_VIEW3D_PT_create(Sidebar):
     bl_label = "Create"
 
     def draw(self, context: bpy.types.Context) -> None:
@@ -78,7 +79,7 @@ class NEAR_VIEW3D_PT_create(_Sidebar):
         column.operator("near.add_sample", text="Sample Asset", icon="MONKEY")
 
 
-class NEAR_VIEW3D_PT_asset(_Sidebar):
+class NEAR_VIEW3D_PT_asset(Sidebar):
     bl_label = "Neural Asset"
 
     @classmethod
@@ -159,9 +160,7 @@ def draw_origin(layout: bpy.types.UILayout, context: bpy.types.Context, asset: a
         return
     for number, photo in enumerate(options.photos[:shots.MOST]):  # a file may hold any number
         photos.draw_photo(layout, photo, number)
-    column = layout.column()
-    column.use_property_split = True
-    column.use_property_decorate = False
+    column = split(layout.column(), keyed=False)
     if not options.photos:
         photos.draw_source(column, options)
         column.prop(options, "mask")

@@ -19,11 +19,20 @@ def _near(owner: Any) -> Any:
     return owner.near
 
 
+def split(layout: Any, keyed: bool = True) -> Any:
+    """A panel's layout, names on the left and values on the right. keyed: with dots for keyframes."""
+    layout.use_property_split = True
+    layout.use_property_decorate = keyed
+    return layout
+
+
 class EngineProperties(bpy.types.Panel):
-    """A panel of a Properties editor's tab, shown while NeAR is the engine; never registered itself."""
+    """A panel of a Properties editor, by default of its Render tab, shown while NeAR is the engine; never registered
+    itself."""
 
     bl_space_type = "PROPERTIES"
     bl_region_type = "WINDOW"
+    bl_context = "render"
     COMPAT_ENGINES = {ENGINE}
 
     @classmethod
@@ -31,14 +40,17 @@ class EngineProperties(bpy.types.Panel):
         return context.engine in cls.COMPAT_ENGINES
 
 
+class ClosedProperties(EngineProperties):
+    """One that is closed at first."""
+
+    bl_options = {"DEFAULT_CLOSED"}
+
+
 class NEAR_RENDER_PT_quality(EngineProperties):
     bl_label = "NeAR"
-    bl_context = "render"
 
     def draw(self, context: bpy.types.Context) -> None:
-        layout, near = self.layout, _near(context.scene)
-        layout.use_property_split = True
-        layout.use_property_decorate = False
+        layout, near = split(self.layout, keyed=False), _near(context.scene)
         row, chosen = layout.row(align=True), presets.find_preset(context.scene)
         for key in presets.PRESETS:
             row.operator("near.apply_preset", text=key.title(), depress=key == chosen).preset = key
@@ -51,13 +63,10 @@ class NEAR_RENDER_PT_quality(EngineProperties):
 
 class NEAR_RENDER_PT_ordinary(EngineProperties):
     bl_label = "Ordinary Objects"
-    bl_context = "render"
 
     def draw(self, context: bpy.types.Context) -> None:
-        layout, scene = self.layout, context.scene
+        layout, scene = split(self.layout, keyed=False), context.scene
         near: Any = _near(scene)
-        layout.use_property_split = True
-        layout.use_property_decorate = False
         layout.prop(near, "ordinary", text="Drawn by")
         surfaces, lights = ordinary.count(context.view_layer)
         if near.ordinary == "CYCLES":
@@ -75,17 +84,14 @@ class NEAR_RENDER_PT_ordinary(EngineProperties):
             layout.label(text=say("Lights: {count}", count=lights), icon="LIGHT")
 
 
-class NEAR_RENDER_PT_motion_blur(EngineProperties):
+class NEAR_RENDER_PT_motion_blur(ClosedProperties):
     bl_label = "Motion Blur"
-    bl_context = "render"
-    bl_options = {"DEFAULT_CLOSED"}
 
     def draw_header(self, context: bpy.types.Context) -> None:
         self.layout.prop(context.scene.render, "use_motion_blur", text="")
 
     def draw(self, context: bpy.types.Context) -> None:
-        layout, render = self.layout, context.scene.render
-        layout.use_property_split = True
+        layout, render = split(self.layout), context.scene.render
         layout.active = render.use_motion_blur
         if hasattr(render, "motion_blur_position"):
             layout.prop(render, "motion_blur_position", text="Position")
@@ -93,47 +99,37 @@ class NEAR_RENDER_PT_motion_blur(EngineProperties):
         layout.template_curve_mapping(render, "motion_blur_shutter_curve")
 
 
-class NEAR_RENDER_PT_film(EngineProperties):
+class NEAR_RENDER_PT_film(ClosedProperties):
     bl_label = "Film"
-    bl_context = "render"
-    bl_options = {"DEFAULT_CLOSED"}
 
     def draw(self, context: bpy.types.Context) -> None:
-        self.layout.use_property_split = True
-        self.layout.use_property_decorate = False
-        self.layout.prop(context.scene.render, "film_transparent", text="Transparent")
+        layout = split(self.layout, keyed=False)
+        layout.prop(context.scene.render, "film_transparent", text="Transparent")
         cycles = getattr(context.scene, "cycles", None)
         if cycles is not None:
-            self.layout.prop(cycles, "film_exposure")
-            self.layout.prop(cycles, "filter_width")
+            layout.prop(cycles, "film_exposure")
+            layout.prop(cycles, "filter_width")
 
 
-class NEAR_RENDER_PT_performance(EngineProperties):
+class NEAR_RENDER_PT_performance(ClosedProperties):
     bl_label = "Performance"
-    bl_context = "render"
-    bl_options = {"DEFAULT_CLOSED"}
 
     def draw(self, context: bpy.types.Context) -> None:
-        layout, render = self.layout, context.scene.render
-        layout.use_property_split = True
-        layout.use_property_decorate = False
+        layout, render = split(self.layout, keyed=False), context.scene.render
         layout.prop(render, "threads_mode")
         threads = layout.column()
         threads.enabled = render.threads_mode == "FIXED"
         threads.prop(render, "threads")
 
 
-class NEAR_RENDER_PT_simplify(EngineProperties):
+class NEAR_RENDER_PT_simplify(ClosedProperties):
     bl_label = "Simplify"
-    bl_context = "render"
-    bl_options = {"DEFAULT_CLOSED"}
 
     def draw_header(self, context: bpy.types.Context) -> None:
         self.layout.prop(context.scene.render, "use_simplify", text="")
 
     def draw(self, context: bpy.types.Context) -> None:
-        layout, render = self.layout, context.scene.render
-        layout.use_property_split = True
+        layout, render = split(self.layout), context.scene.render
         layout.active = render.use_simplify
         column = layout.column(heading="Max Subdivision", align=True)
         column.prop(render, "simplify_subdivision", text="Viewport")
@@ -145,9 +141,7 @@ class NEAR_VIEWLAYER_PT_passes(EngineProperties):
     bl_context = "view_layer"
 
     def draw(self, context: bpy.types.Context) -> None:
-        layout, view_layer = self.layout, context.view_layer
-        layout.use_property_split = True
-        layout.use_property_decorate = False
+        layout, view_layer = split(self.layout, keyed=False), context.view_layer
         data = layout.column(heading="Data")
         data.prop(view_layer, "use_pass_z", text="Depth")
         data.prop(view_layer, "use_pass_mist", text="Mist")
@@ -179,10 +173,8 @@ class NEAR_VIEWLAYER_PT_light(EngineProperties):
     bl_parent_id = "NEAR_VIEWLAYER_PT_passes"
 
     def draw(self, context: bpy.types.Context) -> None:
-        layout = self.layout
+        layout = split(self.layout, keyed=False)
         view_layer: Any = context.view_layer
-        layout.use_property_split = True
-        layout.use_property_decorate = False
         for kind in ("Diffuse", "Glossy", "Transmission"):
             column = layout.column(heading=kind, align=True)
             for part in ("Direct", "Indirect", "Color"):
@@ -197,11 +189,10 @@ class NEAR_VIEWLAYER_PT_light(EngineProperties):
         other.prop(_near(view_layer), "use_pass_shadow")
 
 
-class NEAR_VIEWLAYER_PT_aov(EngineProperties):
+class NEAR_VIEWLAYER_PT_aov(ClosedProperties):
     bl_label = "Shader AOV"
     bl_context = "view_layer"
     bl_parent_id = "NEAR_VIEWLAYER_PT_passes"
-    bl_options = {"DEFAULT_CLOSED"}
 
     def draw(self, context: bpy.types.Context) -> None:
         view_layer: Any = context.view_layer
@@ -214,11 +205,10 @@ class NEAR_VIEWLAYER_PT_aov(EngineProperties):
             self.layout.label(text="Conflicts with another render pass with the same name", icon="ERROR")
 
 
-class NEAR_VIEWLAYER_PT_light_groups(EngineProperties):
+class NEAR_VIEWLAYER_PT_light_groups(ClosedProperties):
     bl_label = "Light Groups"
     bl_context = "view_layer"
     bl_parent_id = "NEAR_VIEWLAYER_PT_passes"
-    bl_options = {"DEFAULT_CLOSED"}
 
     def draw(self, context: bpy.types.Context) -> None:
         view_layer: Any = context.view_layer
@@ -234,41 +224,35 @@ class NEAR_VIEWLAYER_PT_light_groups(EngineProperties):
 def _draw_light_group(layout: Any, owner: Any, view_layer: Any) -> None:
     """Chooses the light group of an object or a World, or makes it."""
     row = layout.row(align=True)
-    row.use_property_decorate = False
     row.prop_search(owner, "lightgroup", view_layer, "lightgroups", text="Light Group", results_are_suggestions=True)
     add = row.column(align=True)
     add.enabled = bool(owner.lightgroup) and owner.lightgroup not in view_layer.lightgroups
     add.operator("scene.view_layer_add_lightgroup", icon="ADD", text="").name = owner.lightgroup
 
 
-class NEAR_VIEWLAYER_PT_override(EngineProperties):
+class NEAR_VIEWLAYER_PT_override(ClosedProperties):
     bl_label = "Override"
     bl_context = "view_layer"
-    bl_options = {"DEFAULT_CLOSED"}
 
     def draw(self, context: bpy.types.Context) -> None:
-        layout, view_layer = self.layout, context.view_layer
-        layout.use_property_split = True
-        layout.use_property_decorate = False
+        layout, view_layer = split(self.layout, keyed=False), context.view_layer
         layout.prop(view_layer, "material_override")
         if hasattr(view_layer, "world_override"):  # not before 4.3
             layout.prop(view_layer, "world_override")
 
 
-class NEAR_WORLD_PT_light(EngineProperties):
+class NEAR_WORLD_PT_light(ClosedProperties):
     bl_label = "NeAR"
     bl_context = "world"
-    bl_options = {"DEFAULT_CLOSED"}
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         return super().poll(context) and context.world is not None
 
     def draw(self, context: bpy.types.Context) -> None:
-        self.layout.use_property_split = True
-        self.layout.use_property_decorate = False
-        self.layout.prop(_near(context.world), "resolution")
-        _draw_light_group(self.layout, context.world, context.view_layer)
+        layout = split(self.layout, keyed=False)
+        layout.prop(_near(context.world), "resolution")
+        _draw_light_group(layout, context.world, context.view_layer)
 
 
 class NEAR_OBJECT_PT_visibility(EngineProperties):
@@ -277,22 +261,19 @@ class NEAR_OBJECT_PT_visibility(EngineProperties):
     bl_parent_id = "OBJECT_PT_visibility"
 
     def draw(self, context: bpy.types.Context) -> None:
-        layout, ob = self.layout, context.object
-        layout.use_property_split = True
+        layout, ob = split(self.layout), context.object
         rays = layout.column()
         for name in ("camera", "diffuse", "glossy", "transmission", "volume_scatter", "shadow"):
             rays.prop(ob, f"visible_{name}", text=name.replace("_", " ").title(), toggle=False)
         layout.column(heading="Film").prop(ob, "is_shadow_catcher", toggle=False)
 
 
-class NEAR_OBJECT_PT_light_group(EngineProperties):
+class NEAR_OBJECT_PT_light_group(ClosedProperties):
     bl_label = "Light Group"
     bl_context = "object"
-    bl_options = {"DEFAULT_CLOSED"}
 
     def draw(self, context: bpy.types.Context) -> None:
-        self.layout.use_property_split = True
-        _draw_light_group(self.layout, context.object, context.view_layer)
+        _draw_light_group(split(self.layout, keyed=False), context.object, context.view_layer)
 
 
 CLASSES = (NEAR_RENDER_PT_quality, NEAR_RENDER_PT_ordinary, NEAR_RENDER_PT_motion_blur, NEAR_RENDER_PT_film,

@@ -7,25 +7,22 @@ from typing import Any
 
 import bpy
 
-from .engine import EngineProperties
+from .engine import ClosedProperties, EngineProperties, split
 
 _MOVES = {"MESH", "CURVE", "SURFACE", "META", "FONT", "CURVES", "POINTCLOUD", "VOLUME", "CAMERA"}
 _DEFORMS = _MOVES - {"CAMERA"}
 
 
-class _Followed(EngineProperties):
-    """Closed, and only there where Cycles is."""
-
-    bl_options = {"DEFAULT_CLOSED"}
+class _Followed(ClosedProperties):
+    """Only there where Cycles is."""
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         return super().poll(context) and hasattr(context.scene, "cycles")
 
 
-class _OfLight(EngineProperties):
+class _OfLight(ClosedProperties):
     bl_context = "data"
-    bl_options = {"DEFAULT_CLOSED"}
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -42,10 +39,9 @@ class _OfWorld(_Followed):
 
 class NEAR_RENDER_PT_sampling(_Followed):
     bl_label = "Sampling"
-    bl_context = "render"
 
     def draw(self, context: bpy.types.Context) -> None:
-        layout, scene = _split(self.layout), context.scene
+        layout, scene = split(self.layout), context.scene
         cycles: Any = scene.cycles
         seed = layout.row(align=True)
         seed.prop(cycles, "seed")
@@ -56,10 +52,9 @@ class NEAR_RENDER_PT_sampling(_Followed):
 
 class NEAR_RENDER_PT_light_paths(_Followed):
     bl_label = "Light Paths"
-    bl_context = "render"
 
     def draw(self, context: bpy.types.Context) -> None:
-        layout, scene = _split(self.layout), context.scene
+        layout, scene = split(self.layout), context.scene
         cycles: Any = scene.cycles
         _show(layout, cycles, "max_bounces", "diffuse_bounces", "glossy_bounces", "transmission_bounces",
               "volume_bounces", "transparent_max_bounces")
@@ -69,10 +64,9 @@ class NEAR_RENDER_PT_light_paths(_Followed):
 
 class NEAR_RENDER_PT_volumes(_Followed):
     bl_label = "Volumes"
-    bl_context = "render"
 
     def draw(self, context: bpy.types.Context) -> None:
-        layout, scene = _split(self.layout), context.scene
+        layout, scene = split(self.layout), context.scene
         cycles: Any = scene.cycles
         _show(layout, cycles, "volume_biased")
         _show(layout, cycles, "volume_step_rate", "volume_max_steps", counts=_takes_steps(context))
@@ -80,7 +74,6 @@ class NEAR_RENDER_PT_volumes(_Followed):
 
 class NEAR_RENDER_PT_subdivision(_Followed):
     bl_label = "Subdivision"
-    bl_context = "render"
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -89,16 +82,15 @@ class NEAR_RENDER_PT_subdivision(_Followed):
 
     def draw(self, context: bpy.types.Context) -> None:
         scene: Any = context.scene
-        _show(_split(self.layout), scene.cycles, "dicing_rate", "max_subdivisions")
+        _show(split(self.layout), scene.cycles, "dicing_rate", "max_subdivisions")
 
 
 class NEAR_RENDER_PT_curves(_Followed):
     bl_label = "Curves"
-    bl_context = "render"
 
     def draw(self, context: bpy.types.Context) -> None:
         scene: Any = context.scene
-        _show(_split(self.layout), scene.cycles_curves, "shape", "subdivisions")
+        _show(split(self.layout), scene.cycles_curves, "shape", "subdivisions")
 
 
 class NEAR_DATA_PT_beam_shape(EngineProperties):
@@ -114,14 +106,14 @@ class NEAR_DATA_PT_beam_shape(EngineProperties):
         return super().poll(context) and getattr(context.light, "type", "") == "AREA"
 
     def draw(self, context: bpy.types.Context) -> None:
-        _show(_split(self.layout), context.light, "spread")
+        _show(split(self.layout), context.light, "spread")
 
 
 class NEAR_DATA_PT_light_settings(_OfLight):
     bl_label = "Settings"
 
     def draw(self, context: bpy.types.Context) -> None:
-        layout, light = _split(self.layout), context.light
+        layout, light = split(self.layout), context.light
         own = getattr(light, "cycles", None)
         is_portal = own is not None and light.type == "AREA" and own.is_portal
         _show(layout, light, "use_shadow", counts=not is_portal)
@@ -135,7 +127,7 @@ class NEAR_DATA_PT_light_nodes(_OfLight):
     bl_label = "Nodes"
 
     def draw(self, context: bpy.types.Context) -> None:
-        layout, light = _split(self.layout), context.light
+        layout, light = split(self.layout), context.light
         switch: Any = light.bl_rna.properties["use_nodes"]
         is_always = getattr(switch, "is_deprecated", False)  # from 5.2
         if not is_always:
@@ -159,7 +151,7 @@ class NEAR_OBJECT_PT_motion_blur(_Followed):
         self.layout.prop(ob.cycles, "use_motion_blur", text="")
 
     def draw(self, context: bpy.types.Context) -> None:
-        layout, ob, scene = _split(self.layout), context.object, context.scene
+        layout, ob, scene = split(self.layout), context.object, context.scene
         own: Any = ob.cycles
         layout.active = scene.render.use_motion_blur and own.use_motion_blur
         layout.prop(own, "motion_steps", text="Steps")
@@ -167,17 +159,16 @@ class NEAR_OBJECT_PT_motion_blur(_Followed):
             layout.prop(own, "use_deform_motion", text="Deformation")
 
 
-class NEAR_MATERIAL_PT_settings(EngineProperties):
+class NEAR_MATERIAL_PT_settings(ClosedProperties):
     bl_label = "Settings"
     bl_context = "material"
-    bl_options = {"DEFAULT_CLOSED"}
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         return super().poll(context) and context.material is not None and not context.material.grease_pencil
 
     def draw(self, context: bpy.types.Context) -> None:
-        layout, material = _split(self.layout), context.material
+        layout, material = split(self.layout), context.material
         _show(layout, material, "pass_index", "use_transparent_shadow")
         own = getattr(material, "cycles", None)
         if own is not None:
@@ -190,7 +181,7 @@ class NEAR_WORLD_PT_settings(_OfWorld):
     bl_label = "Settings"
 
     def draw(self, context: bpy.types.Context) -> None:
-        layout, world = _split(self.layout), context.world
+        layout, world = split(self.layout), context.world
         own: Any = world.cycles
         _show(layout, own, "sampling_method")
         _show(layout, own, "sample_map_resolution", counts=own.sampling_method == "MANUAL")
@@ -207,7 +198,7 @@ class NEAR_WORLD_PT_mist(_OfWorld):
         return super().poll(context) and any(layer.use_pass_mist for layer in context.scene.view_layers)
 
     def draw(self, context: bpy.types.Context) -> None:
-        _show(_split(self.layout), context.world.mist_settings, "start", "depth", "falloff")
+        _show(split(self.layout), context.world.mist_settings, "start", "depth", "falloff")
 
 
 class NEAR_WORLD_PT_visibility(_OfWorld):
@@ -215,13 +206,7 @@ class NEAR_WORLD_PT_visibility(_OfWorld):
 
     def draw(self, context: bpy.types.Context) -> None:
         world: Any = context.world
-        _show(_split(self.layout), world.cycles_visibility, "camera", "diffuse", "glossy", "transmission", "scatter")
-
-
-def _split(layout: bpy.types.UILayout) -> bpy.types.UILayout:
-    """A panel's layout, names on the left and values on the right, with dots for keyframes."""
-    layout.use_property_split = True
-    return layout
+        _show(split(self.layout), world.cycles_visibility, "camera", "diffuse", "glossy", "transmission", "scatter")
 
 
 def _takes_steps(context: bpy.types.Context, own: Any = None) -> bool:

@@ -8,6 +8,8 @@ import bpy
 
 from ..asset import looks
 from ..translations import OWN
+from .asset import Sidebar
+from .engine import split
 
 
 class NEAR_DATA_PT_look(bpy.types.Panel):
@@ -22,12 +24,9 @@ class NEAR_DATA_PT_look(bpy.types.Panel):
         draw_look(self.layout, context.object)
 
 
-class NEAR_VIEW3D_PT_look(bpy.types.Panel):
+class NEAR_VIEW3D_PT_look(Sidebar):
     bl_label = "Look"
     bl_translation_context = OWN
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
-    bl_category = "NeAR"
     bl_parent_id = "NEAR_VIEW3D_PT_asset"
     bl_options = {"DEFAULT_CLOSED"}
 
@@ -35,11 +34,8 @@ class NEAR_VIEW3D_PT_look(bpy.types.Panel):
         draw_look(self.layout, context.object)
 
 
-class NEAR_VIEW3D_PT_bake(bpy.types.Panel):
+class NEAR_VIEW3D_PT_bake(Sidebar):
     bl_label = "Output"
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
-    bl_category = "NeAR"
     bl_parent_id = "NEAR_VIEW3D_PT_asset"
     bl_options = {"DEFAULT_CLOSED"}
 
@@ -54,8 +50,7 @@ class NEAR_VIEW3D_PT_bake(bpy.types.Panel):
 
 def draw_look(layout: bpy.types.UILayout, ob: Any) -> None:
     """How the artist changes an asset's material and how it is shown."""
-    layout.use_property_split = True
-    column = layout.column()
+    column = split(layout).column()
     for name in looks.NAMES:
         column.prop(ob.near.look, name, slider=name in ("hue", "roughness", "metallic"))
 
