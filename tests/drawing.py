@@ -22,6 +22,7 @@ from near_core.scene import (
     camera,
 )
 from tests.random_assets import some_surfels
+from tests.surfaces import dress
 
 WAYS = ("plain", "lamps", "around", "blurred", "crowd", "draft", "bent", "flat", "far", "close")
 
@@ -36,7 +37,7 @@ def make_drawing():
     """A function that draws, on so many threads, two assets, one with a skin, under a map and a lamp: plainly or in
     another of WAYS, each of which uses what the others leave out."""
     surfels, rng = some_surfels(4000), np.random.default_rng(0)
-    coords = np.unique(((surfels.position + 0.5) * 64).astype(np.uint8), axis=0)
+    coords = dress(surfels).coords
     corner = rng.uniform(-0.4, 0.4, (90, 3)).astype(np.float32)
     skin = Skin(corner, None, rng.random((90, 2), np.float32), None, np.arange(90, dtype=np.int32).reshape(30, 3),
                 np.zeros(30, np.int32), (SkinMaterial((.7, .5, .3, 1), .3, .5, 1, ("repeat",) * 2, (-1,) * 4),), ())

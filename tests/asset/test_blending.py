@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from near_core.asset import CELL, Surfels, Texels, blending
+from near_core.asset import CELL, Texels, blending
 from near_core.asset.skin import Skin
 from near_core.image import srgb_encode
+from tests.surfaces import lay, spread
 
 SIDE = 16  # surfels along an edge of the sheet
 
@@ -13,13 +14,9 @@ SIDE = 16  # surfels along an edge of the sheet
 @pytest.fixture
 def sheet():
     """A level sheet of surfels, seen from above and from below: red above, blue below, rougher along x."""
-    x, y = (np.stack(np.meshgrid(np.arange(SIDE), np.arange(SIDE)), -1).reshape(-1, 2) + 0.5).T * CELL
-    position = np.tile(np.stack([x, y, 0 * x], 1), (2, 1)).astype(np.float32)
-    normal = np.repeat(np.float32([[0, 0, 1], [0, 0, -1]]), SIDE ** 2, 0)
-    color = np.repeat(np.float32([[0.8, 0.1, 0.1], [0.1, 0.1, 0.8]]), SIDE ** 2, 0)
-    one = np.ones(len(position), np.float32)
-    rough = (position[:, 0] / (SIDE * CELL)).astype(np.float32)
-    return Surfels(position, normal, normal, color, rough, 0 * one, one, one, one)
+    position = np.tile(np.insert(spread(SIDE) + SIDE * CELL / 2, 2, 0, 1), (2, 1))
+    normal, color = ([[0, 0, 1], [0, 0, -1]], [[0.8, 0.1, 0.1], [0.1, 0.1, 0.8]])
+    return lay(position, np.repeat(normal, SIDE ** 2, 0), np.repeat(color, SIDE ** 2, 0), position[:, 0] / SIDE / CELL)
 
 
 def points_of(sheet, side):

@@ -6,11 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from near_core.asset import CELL, NeuralAsset, Skin, Surfels, Texels, deformation
+from near_core.asset import CELL, NeuralAsset, Skin, Texels, deformation
 from near_core.asset.deformation import Body, Deformation
 from near_core.directions import fibonacci_sphere, unit
 from near_core.errors import NearError
 from tests.machine import slowness
+from tests.surfaces import dress, lay
 
 
 def bend(points: np.ndarray, radius: float = 0.5) -> np.ndarray:
@@ -38,15 +39,11 @@ def ellipsoid() -> NeuralAsset:
     """Long along X, in a skin, with texels and one surfel for each of 20,000 directions."""
     sphere, size = fibonacci_sphere(20_000).astype(np.float64), np.array([0.45, 0.2, 0.15])
     position, normal = (sphere * size).astype(np.float32), unit(sphere / size).astype(np.float32)
-    one = np.ones(len(position), np.float32)
-    surfels = Surfels(position, normal, normal, np.tile(np.float32([0.2, 0.4, 0.6]), (len(position), 1)), one, 0 * one,
-                      one, one, one)
-    coords = np.unique(((position + 0.5) * 64).astype(np.uint8), axis=0)
-    texels = Texels(np.arange(len(position), dtype=np.int32), position, 0 * position, one / 4)
+    texels = Texels(np.arange(len(position), dtype=np.int32), position, 0 * position,
+                    np.full(len(position), 0.25, np.float32))
     skin = Skin(position, normal, position[:, :2], None, np.arange(19_998, dtype=np.int32).reshape(-1, 3),
                 np.zeros(6_666, np.int32), (), ())
-    return NeuralAsset(coords, np.full((len(coords), 8), 0.5, np.float16), np.ones((len(coords), 4), np.float16),
-                       surfels, texels, model="near-mini", skin=skin)
+    return dress(lay(position, normal, (0.2, 0.4, 0.6)), 4, texels=texels, model="near-mini", skin=skin)
 
 
 def pose(asset: NeuralAsset, move) -> Deformation:

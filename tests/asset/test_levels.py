@@ -9,15 +9,13 @@ from near_core.asset import CELL, Surfels, levels
 from near_core.asset.surfels import concatenate
 from near_core.image import srgb_encode
 from tests.random_assets import some_surfels
+from tests.surfaces import lay, spread
 
 
 def sheet(side: int = 32) -> Surfels:
     """A level square that looks up, one surfel a cell, its colours at random."""
-    x, y = np.meshgrid(np.arange(side) - side / 2 + 0.5, np.arange(side) - side / 2 + 0.5)
-    position = np.stack([x.ravel() * CELL, y.ravel() * CELL, np.full(x.size, 0.3 * CELL)], 1).astype(np.float32)
-    normal = np.broadcast_to(np.float32([0, 0, 1]), position.shape)
-    one, color = np.ones(len(position), np.float32), np.random.default_rng(0).uniform(0, 1, position.shape)
-    return Surfels(position, normal, normal, color.astype(np.float32), 0.5 * one, one, one, one, one)
+    color = np.random.default_rng(0).uniform(0, 1, (side * side, 3))
+    return lay(np.insert(spread(side), 2, 0.3 * CELL, 1), (0, 0, 1), color, roughness=0.5, metallic=1)
 
 
 def test_a_sheet_is_covered_by_fewer_squares_of_its_mean_colours():

@@ -5,28 +5,23 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from near_core.asset import NeuralAsset, Surfels, proxy_mesh
+from near_core.asset import NeuralAsset, proxy_mesh
 from near_core.asset.skin import Skin
+from near_core.directions import fibonacci_sphere
+from tests.surfaces import dress, lay
 
 VOXEL = 1 / 64
 
 
 def asset_of(points: np.ndarray, normals: np.ndarray, color=(0.5, 0.5, 0.5), with_surfels: bool = True) -> NeuralAsset:
     """An asset of evenly spread surface points (K, 3) with normals (K, 3)."""
-    one = np.ones(len(points), np.float32)
-    color = np.broadcast_to(np.asarray(color, np.float32), (len(points), 3))
-    surfels = Surfels(points.astype(np.float32), normals.astype(np.float32), normals.astype(np.float32), color,
-                      0.3 * one, 0.9 * one, one, one, one)
-    coords = np.unique(np.clip((points + 0.5) * 64, 0, 63).astype(np.uint8), axis=0)
-    material = np.full((len(coords), 8), 0.5, np.float16)
-    return NeuralAsset(coords, material, np.zeros((len(coords), 0), np.float16), surfels if with_surfels else None)
+    asset = dress(lay(points, normals, color, 0.3, 0.9))
+    return asset if with_surfels else replace(asset, surfels=None)
 
 
 def sphere(count: int = 40_000) -> np.ndarray:
-    """Unit directions (count, 3), evenly spread: a Fibonacci lattice."""
-    z = 1 - 2 * (np.arange(count) + 0.5) / count
-    turn = np.pi * (3 - 5 ** 0.5) * np.arange(count)
-    return np.stack([np.sqrt(1 - z * z) * np.cos(turn), np.sqrt(1 - z * z) * np.sin(turn), z], 1)
+    """Unit directions (count, 3), evenly spread."""
+    return fibonacci_sphere(count).astype(np.float64)
 
 
 def plate(thickness: float) -> tuple[np.ndarray, np.ndarray]:

@@ -17,8 +17,9 @@ from near_blender import preferences
 from near_blender._core import ADDON
 from near_blender.client import client, worker_process
 from near_core import asset as assets
-from near_core.asset import CELL, Surfels
-from near_core.directions import encode_octahedral
+from near_core.asset import CELL
+from near_core.directions import encode_octahedral, fibonacci_sphere
+from tests.surfaces import lay
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -55,13 +56,9 @@ def home(tmp_path_factory):
 def ball() -> assets.NeuralAsset:
     """A sphere of radius 0.45 that is red in front and green behind, 1.5 m wide."""
     count = 40_000
-    z = 1 - 2 * (np.arange(count) + 0.5) / count
-    turn = np.pi * (3 - 5 ** 0.5) * np.arange(count)
-    normal = np.stack([np.sqrt(1 - z * z) * np.cos(turn), np.sqrt(1 - z * z) * np.sin(turn), z], 1).astype(np.float32)
+    normal, one = fibonacci_sphere(count).astype(np.float32), np.ones(count, np.float32)
     color = np.where(normal[:, 1:2] < 0, (0.8, 0.1, 0.1), (0.1, 0.6, 0.1)).astype(np.float32)
-    one = np.ones(count, np.float32)
-    area = one * (4 * np.pi * 0.45 ** 2 / count / CELL ** 2)
-    surfels = Surfels(0.45 * normal, normal, normal, color, 0.3 * one, 0 * one, area, one, one)
+    surfels = lay(0.45 * normal, normal, color, 0.3, area=4 * np.pi * 0.45 ** 2 / count / CELL ** 2)
     cells = ((surfels.position + 0.5) * 64).astype(int)
     coords, first = np.unique(cells, axis=0, return_index=True)
     material = np.concatenate([color, 0.3 * one[:, None], 0 * one[:, None], encode_octahedral(normal),

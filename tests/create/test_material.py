@@ -20,6 +20,7 @@ from near_core.image import srgb_decode, srgb_encode
 from near_core.models.mini.layout import LAYERS, PICTURE, PIXEL, Layer, Pixel
 from near_core.scene import camera as cameras
 from tests.create.pictures import view_of
+from tests.surfaces import lay
 
 
 def test_what_is_hidden_takes_after_what_is_seen_before_it():
@@ -41,11 +42,9 @@ def test_normals_lean_to_those_the_photo_shows():
     """Surfels that face the camera, at its front and behind it, and a photo whose normals all point up and to it."""
     view = view_of(cameras.orbit(0, 0, 3, 30, 128, 128), np.full((128, 128), -0.2, np.float32))
     view.normal = np.broadcast_to(np.float32([0, -1, -1])[:, None, None], (3, 128, 128))  # up, to the camera
-    count, towards = 3, np.float32([0, -1, 0])
+    towards = np.float32([0, -1, 0])
     normal = np.stack([towards, towards, -towards])
-    ones = np.ones(count, np.float32)
-    place = np.float32([[0, -0.2, 0], [0, 0.2, 0], [0, -0.2, 0]])
-    surfels = Surfels(place, normal, normal, np.ones((count, 3), np.float32), *[ones] * 5)
+    surfels = lay([[0, -0.2, 0], [0, 0.2, 0], [0, -0.2, 0]], normal)
     made = blend_normals(surfels, view).shading_normal
     half = (towards + np.float32([0, -1, 1]) / np.sqrt(2)) / 2
     assert made[0] == pytest.approx(half / np.linalg.norm(half), abs=1e-3)
@@ -53,9 +52,7 @@ def test_normals_lean_to_those_the_photo_shows():
 
 
 def grey_surfels(place: np.ndarray, normal: np.ndarray, **fields) -> Surfels:
-    ones = np.ones(len(place), np.float32)
-    grey = np.full((len(place), 3), 0.5, np.float32)
-    return replace(Surfels(place, normal, normal, grey, 0.3 * ones, *[ones] * 4), **fields)
+    return replace(lay(place, normal, 0.5, 0.3, 1), **fields)
 
 
 def test_a_photo_paints_what_it_shows_and_nothing_else():

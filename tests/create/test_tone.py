@@ -7,6 +7,7 @@ from near_core.asset import Surfels, Texels
 from near_core.create.config import ToneConfig
 from near_core.create.tone import boost_saturation, calm_highlights, correct_brightness, scale_colors
 from near_core.image import srgb_decode, srgb_encode
+from tests.surfaces import lay
 
 SIDE = 40  # surfels along the side of a board
 
@@ -15,9 +16,8 @@ def board(colors: np.ndarray) -> tuple[Surfels, Texels]:
     """A board of SIDE x SIDE surfels in linear colours (SIDE * SIDE, 3), a texel on each, slightly lighter."""
     at = np.linspace(-0.4, 0.4, SIDE, dtype=np.float32)
     place = np.stack(np.meshgrid(at, [0], at, indexing="ij"), -1).reshape(-1, 3)
-    normal, ones = np.float32([[0, -1, 0]] * len(place)), np.ones(len(place), np.float32)
-    surfels = Surfels(place, normal, normal, colors.astype(np.float32), 0.5 * ones, 0 * ones, *[ones] * 3)
-    return surfels, Texels(np.arange(len(place), dtype=np.int32), place, np.full_like(place, 0.05), ones)
+    surfels = lay(place, (0, -1, 0), colors, 0.5)
+    return surfels, Texels(np.arange(len(place), dtype=np.int32), place, np.full_like(place, 0.05), surfels.area)
 
 
 def plain(*color: float) -> np.ndarray:

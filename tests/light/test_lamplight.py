@@ -11,19 +11,14 @@ from near_core.light.shadows import Caster, Surroundings
 from near_core.models.mini.layout import Term
 from near_core.scene import Lamp, Occluders, environment
 from tests.light.test_points import touch
+from tests.surfaces import lay, spread
 
 SIDE = 48
 
 
 def floor(roughness: float = 1.0) -> Surfels:
     """A level square around the asset's middle, SIDE cells wide."""
-    x, y = np.meshgrid(*2 * [(np.arange(SIDE) + 0.5 - SIDE / 2) / 128])
-    position = np.stack([x.ravel(), y.ravel(), np.full(x.size, 0.004)], 1).astype(np.float32)
-    normal = np.zeros_like(position)
-    normal[:, 2] = 1
-    one = np.ones(len(position), np.float32)
-    return Surfels(position, normal, normal.copy(), np.full_like(position, 0.8), roughness * one, 0 * one, one, one,
-                   one)
+    return lay(np.insert(spread(SIDE), 2, 0.004, 1), (0, 0, 1), roughness=roughness)
 
 
 def point(*location, watts: float = 100.0, **about) -> Lamp:

@@ -9,6 +9,7 @@ from near_core.asset import Surfels
 from near_core.light import transport
 from near_core.scene import Probe
 from near_core.scene import environment as environments
+from tests.surfaces import lay, spread
 
 SIDE = 24
 WORLD = environments.uniform((0.5, 0.5, 0.5))
@@ -16,12 +17,7 @@ WORLD = environments.uniform((0.5, 0.5, 0.5))
 
 def wall() -> Surfels:
     """An upright square that faces +X."""
-    y, z = np.meshgrid(*2 * [(np.arange(SIDE) + 0.5 - SIDE / 2) / 128])
-    position = np.stack([np.full(y.size, 0.004), y.ravel(), z.ravel()], 1).astype(np.float32)
-    normal = np.zeros_like(position)
-    normal[:, 0] = 1
-    one = np.ones(len(position), np.float32)
-    return Surfels(position, normal, normal.copy(), np.full_like(position, 0.8), one, 0 * one, one, one, one)
+    return lay(np.insert(spread(SIDE), 0, 0.004, 1), (1, 0, 0))
 
 
 def make_probe(position=(0, 0, 0)) -> Probe:

@@ -11,19 +11,15 @@ from near_core.directions import fibonacci_sphere
 from near_core.light import terms, transport
 from near_core.models.mini.layout import Term
 from near_core.scene import Environment
+from tests.surfaces import lay, spread
 
 
 def floor(roughness: float, side: int = 24, metallic: float = 1.0) -> Surfels:
     """A level square of surfels with a wall of the same along its far edge."""
-    x, y = np.meshgrid((np.arange(side) + 0.5) / 128, (np.arange(side) + 0.5) / 128)
-    level = np.stack([x.ravel(), y.ravel(), np.full(x.size, 0.004)], 1)
-    wall = np.stack([x.ravel(), np.full(x.size, side / 128 + 0.004), y.ravel() + 0.008], 1)
-    position = np.concatenate([level, wall]).astype(np.float32)
-    normal = np.zeros_like(position)
-    normal[:len(level), 2], normal[len(level):, 1] = 1, -1
-    one = np.ones(len(position), np.float32)
-    return Surfels(position, normal, normal.copy(), np.full_like(position, 0.8), roughness * one, metallic * one,
-                   one, one, one)
+    at = spread(side) + side / 256
+    level, wall = np.insert(at, 2, 0.004, 1), np.insert(at + (0, 0.008), 1, side / 128 + 0.004, 1)
+    normal = np.repeat([[0, 0, 1], [0, -1, 0]], len(at), 0)
+    return lay(np.concatenate([level, wall]), normal, roughness=roughness, metallic=metallic)
 
 
 def sunny(power: float) -> Environment:

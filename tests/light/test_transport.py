@@ -11,22 +11,13 @@ from near_core.light.config import TransportConfig
 from near_core.scene import Environment
 from near_core.scene import camera as cameras
 from near_core.scene import environment as environments
+from tests.light.test_terms import sunny
+from tests.surfaces import lay, lay_ball, spread
 
 
 def floor(side: int = 24) -> Surfels:
     """A level square of surfels."""
-    x, y = np.meshgrid((np.arange(side) + 0.5) / 128, (np.arange(side) + 0.5) / 128)
-    position = np.stack([x.ravel(), y.ravel(), np.full(x.size, 0.004)], 1).astype(np.float32)
-    normal = np.zeros_like(position)
-    normal[:, 2] = 1
-    one = np.ones(len(position), np.float32)
-    return Surfels(position, normal, normal.copy(), np.full_like(position, 0.8), 0.5 * one, one, one, one, one)
-
-
-def sunny(power: float) -> Environment:
-    sky = np.full((64, 128, 3), 0.2, np.float32)
-    sky[20, 85] = power
-    return Environment(sky)
+    return lay(np.insert(spread(side) + side / 256, 2, 0.004, 1), (0, 0, 1), roughness=0.5, metallic=1)
 
 
 def window() -> Environment:
@@ -192,9 +183,7 @@ def test_what_is_seen_from_behind_sends_nothing():
 
 
 def test_inside_of_what_glows_evenly_as_much_arrives_everywhere():
-    normal = fibonacci_sphere(8000)
-    one = np.ones(len(normal), np.float32)
-    ball = Surfels(0.15 * normal, -normal, -normal, np.full_like(normal, 0.5), one, 0 * one, one, one, one)
-    arrives = transport.prepare_transport(ball, 1).receive(np.float32([[2, 0.5, 0]]) * one[:, None], 1)
+    ball = lay_ball(8000, 0.15, color=0.5).flip()
+    arrives = transport.prepare_transport(ball, 1).receive(np.tile(np.float32([[2, 0.5, 0]]), (8000, 1)), 1)
     np.testing.assert_allclose(arrives.mean(0), np.pi * np.float64([2, 0.5, 0]), rtol=0.02)
     assert arrives[:, 0].std() < 0.05 * arrives[:, 0].mean()

@@ -8,16 +8,12 @@ from near_core.directions import polar_rotation
 from near_core.render import splatting
 from near_core.render.config import SplattingConfig
 from near_core.scene import camera as cameras
+from tests.surfaces import lay, spread
 
 
 def sheet(side: int = 32, z: float = 0.0) -> Surfels:
     """A level square in the middle of the cube that looks up, one surfel a cell."""
-    x, y = np.meshgrid(np.arange(side) - side / 2 + 0.5, np.arange(side) - side / 2 + 0.5)
-    position = np.stack([x.ravel() * CELL, y.ravel() * CELL, np.full(x.size, z)], 1).astype(np.float32)
-    normal = np.zeros_like(position)
-    normal[:, 2] = 1
-    one = np.ones(len(position), np.float32)
-    return Surfels(position, normal, normal.copy(), np.full_like(position, 0.5), one, one, one, one, one)
+    return lay(np.insert(spread(side), 2, z, 1), (0, 0, 1), 0.5, metallic=1)
 
 
 def quartered(surfels: Surfels) -> Texels:

@@ -4,22 +4,20 @@ import numpy as np
 import pytest
 
 from near_core import asset
-from near_core.asset import Surfels, VoxelMaterial
-from near_core.directions import encode_octahedral
+from near_core.asset import VoxelMaterial
+from near_core.directions import encode_octahedral, fibonacci_sphere
 from near_core.render import thumbnail
+from tests.surfaces import lay
 
 
 @pytest.mark.parametrize("with_surfels", [True, False])
 def test_a_ball_is_round_and_shows_its_front(with_surfels):
-    z = 1 - 2 * (np.arange(200_000) + 0.5) / 200_000
-    turn = np.pi * (3 - 5 ** 0.5) * np.arange(len(z))
-    normal = np.stack([np.sqrt(1 - z * z) * np.cos(turn), np.sqrt(1 - z * z) * np.sin(turn), z], 1).astype(np.float32)
+    normal = fibonacci_sphere(200_000).astype(np.float32)
     color = np.where(normal[:, 1:2] < 0, (0.9, 0.05, 0.05), (0.05, 0.9, 0.05)).astype(np.float32)
-    one = np.ones(len(z), np.float32)
     coords, first = np.unique(((0.5 + 0.49 * normal) * 64).astype(np.uint8), axis=0, return_index=True)
-    material = np.zeros((len(z), VoxelMaterial.COLUMNS), np.float16)
+    material = np.zeros((len(normal), VoxelMaterial.COLUMNS), np.float16)
     material[:, VoxelMaterial.BASE_COLOR], material[:, VoxelMaterial.NORMAL] = color, encode_octahedral(normal)
-    surfels = Surfels(0.49 * normal, normal, normal, color, one, one, one, one, one) if with_surfels else None
+    surfels = lay(0.49 * normal, normal, color, metallic=1) if with_surfels else None
     slat = np.zeros((len(coords), 0), np.float16)
     picture = thumbnail.draw(asset.NeuralAsset(coords, material[first], slat, surfels))
     covered = picture[..., 3] == 255

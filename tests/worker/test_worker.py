@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from near_core import asset
-from near_core.asset import CELL, Surfels
+from near_core.asset import CELL
 from near_core.engine import Engine
 from near_core.errors import NearError
 from near_core.models.onnx import load_onnxruntime
@@ -26,6 +26,7 @@ from near_core.scene import PLAIN, Instance, Settings, camera, environment
 from near_core.worker import protocol, worker
 from tests.attacks import requests
 from tests.machine import slowness
+from tests.surfaces import dress, lay_ball
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -33,16 +34,8 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture(scope="module")
 def ball() -> asset.NeuralAsset:
     """A grey sphere of radius 0.4."""
-    count = 20_000
-    z = 1 - 2 * (np.arange(count) + 0.5) / count
-    turn = np.pi * (3 - 5 ** 0.5) * np.arange(count)
-    normal = np.stack([np.sqrt(1 - z * z) * np.cos(turn), np.sqrt(1 - z * z) * np.sin(turn), z], 1).astype(np.float32)
-    one = np.ones(count, np.float32)
-    surfels = Surfels(0.4 * normal, normal, normal, np.full((count, 3), 0.5, np.float32), one, 0 * one,
-                      one * (4 * np.pi * 0.4 ** 2 / count / CELL ** 2), one, one)
-    coords = np.unique(((surfels.position + 0.5) * 64).astype(np.uint8), axis=0)
-    return asset.NeuralAsset(coords, np.full((len(coords), 8), 0.5, np.float16),
-                             np.zeros((len(coords), 0), np.float16), surfels, model="near-mini")
+    area = 4 * np.pi * 0.4 ** 2 / 20_000 / CELL ** 2
+    return dress(lay_ball(20_000, 0.4, color=0.5, area=area), model="near-mini")
 
 
 class Client:
@@ -205,16 +198,8 @@ def test_cancelled_request_ends_as_cancelled(client, ball, light):
 @pytest.fixture(scope="module")
 def crowd() -> asset.NeuralAsset:
     """A ball of 20,000 voxels: two shells, one in the other, of some 100,000 surfels."""
-    count = 110_000
-    z = 1 - 2 * (np.arange(count) + 0.5) / count
-    turn = np.pi * (3 - 5 ** 0.5) * np.arange(count)
-    normal = np.stack([np.sqrt(1 - z * z) * np.cos(turn), np.sqrt(1 - z * z) * np.sin(turn), z], 1).astype(np.float32)
-    radius, one = np.where(np.arange(count) % 3, 0.49, 0.4).astype(np.float32)[:, None], np.ones(count, np.float32)
-    surfels = Surfels(radius * normal, normal, normal, np.full((count, 3), 0.5, np.float32), 0.5 * one, 0 * one, one,
-                      one, one)
-    coords = np.unique(((surfels.position + 0.5) * 64).astype(np.uint8), axis=0)
-    return asset.NeuralAsset(coords, np.full((len(coords), 8), 0.5, np.float16),
-                             np.zeros((len(coords), 16), np.float16), surfels, model="near-mini")
+    radius = np.where(np.arange(110_000) % 3, 0.49, 0.4)[:, None]
+    return dress(lay_ball(110_000, radius, color=0.5, roughness=0.5), 16, model="near-mini")
 
 
 @pytest.mark.timing

@@ -15,9 +15,10 @@ from near_blender.engine import engine
 from near_blender.scene import sync, world
 from near_blender.scene.world_light import WorldLight
 from near_core import asset as assets
-from near_core.asset import CELL, Surfels
+from near_core.asset import CELL
 from near_core.engine import Engine
 from near_core.scene import PASSES, Instance, Settings
+from tests.surfaces import dress, lay
 
 SEES_THROUGH = 0.03  # a surface a few pixels wide lets a fiftieth of what is behind it through
 
@@ -34,13 +35,7 @@ def box() -> assets.NeuralAsset:
     flat = np.concatenate([square, np.full((len(square), 1), 0.5)], 1)
     position = np.concatenate([np.roll(flat * sign, axis, 1) for axis in range(3) for sign in (1, -1)]) * 0.6
     normal = np.where(np.abs(position) > 0.299999, np.sign(position), 0).astype(np.float32)
-    one = np.ones(len(position), np.float32)
-    color = np.tile(np.float32([0.1, 0.1, 0.8]), (len(position), 1))
-    surfels = Surfels(position.astype(np.float32), normal, normal, color, one, 0 * one,
-                      one * (0.6 / 80 / CELL) ** 2, one, one)
-    coords = np.unique(((position + 0.5) * 64).astype(np.uint8), axis=0)
-    return assets.NeuralAsset(coords, np.full((len(coords), 8), 0.5, np.float16),
-                              np.zeros((len(coords), 0), np.float16), surfels, name="Box", model="near-mini")
+    return dress(lay(position, normal, (0.1, 0.1, 0.8), area=(0.6 / 80 / CELL) ** 2), name="Box", model="near-mini")
 
 
 def test_every_pass_reaches_the_file(scene, ball, tmp_path):
