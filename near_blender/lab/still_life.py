@@ -58,7 +58,7 @@ def add_nodes(material: Any, chain: list[tuple[str, dict[str, Any]]]) -> list[An
     return made
 
 
-def add_mesh(name: str, build_into: Any, material: Any, bevel: float = 0.0, smooth: bool = True) -> Any:
+def add_mesh(name: str, build_into: Any, material: Any, bevel: float = 0.0) -> Any:
     """An object whose mesh the function build_into(bmesh) makes."""
     mesh, shape = bpy.data.meshes.new(name), bmesh.new()
     build_into(shape)
@@ -71,8 +71,7 @@ def add_mesh(name: str, build_into: Any, material: Any, bevel: float = 0.0, smoo
     if bevel:
         modifier: Any = ob.modifiers.new("Bevel", "BEVEL")
         modifier.width, modifier.segments, modifier.limit_method = bevel, 3, "ANGLE"
-    if smooth or bevel:
-        mesh.shade_smooth()
+    mesh.shade_smooth()
     return ob
 
 

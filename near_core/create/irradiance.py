@@ -64,10 +64,10 @@ def fit_light(lobes: np.ndarray, albedo: np.ndarray, seen: np.ndarray, weight: n
     return light
 
 
-def _solve_positive(matrix: np.ndarray, right: np.ndarray, start: np.ndarray, sweeps: int = 60) -> np.ndarray:
+def _solve_positive(matrix: np.ndarray, right: np.ndarray, start: np.ndarray) -> np.ndarray:
     """x >= 0 with the least x A x / 2 - b x, by coordinate descent. matrix: (K, K), positive definite."""
     x = start.astype(np.float64)
-    for _ in range(sweeps):
+    for _ in range(60):
         for k in range(len(x)):
             x[k] = max(x[k] + (right[k] - matrix[k] @ x) / matrix[k, k], 0.0)
     return x

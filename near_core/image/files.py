@@ -76,12 +76,12 @@ def read_size(path: str | Path) -> tuple[int, int]:
         return (file.width, file.height) if stands else (file.height, file.width)
 
 
-def read_photo(path: str | Path, max_side: int = 2048) -> np.ndarray:
-    """A photo as (H, W, 3 or 4) uint8, sRGB, straight alpha, averaged down to max_side. Raises NearError like `read`.
+def read_photo(path: str | Path) -> np.ndarray:
+    """A photo as (H, W, 3 or 4) uint8, sRGB, straight alpha, averaged down to 2048 pixels a side.
 
-    An .exr or .hdr is clipped to 0..1 and encoded.
+    An .exr or .hdr is clipped to 0..1 and encoded. Raises NearError like `read`.
     """
-    picture = read(path, max_side=max_side)
+    picture = read(path, max_side=2048)
     if picture.shape[2] < 3:
         picture = np.repeat(picture[..., :1], 3, axis=2)
     color, alpha = picture[..., :3], picture[..., 3:]

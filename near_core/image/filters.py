@@ -28,7 +28,7 @@ def blur_masked(values: np.ndarray, mask: np.ndarray, radius: int) -> np.ndarray
     return (near[:-1] / near[-1:]).astype(np.float32)
 
 
-def find_clusters(values: np.ndarray, count: int, rounds: int = 8) -> np.ndarray:
+def find_clusters(values: np.ndarray, count: int) -> np.ndarray:
     """(count, C) float32: centres of values (P, C), P >= 1, by k-means. It begins with the mean and ever the value that
     is farthest from all centres before, so that the same values have the same centres."""
     values = values[:: max(1, len(values) // 4096)].astype(np.float32)
@@ -36,7 +36,7 @@ def find_clusters(values: np.ndarray, count: int, rounds: int = 8) -> np.ndarray
     for _ in range(1, count):
         centres.append(values[np.min([((values - centre) ** 2).sum(1) for centre in centres], 0).argmax()])
     found = np.stack(centres)
-    for _ in range(rounds):
+    for _ in range(8):
         nearest = ((values[:, None] - found) ** 2).sum(-1).argmin(1)
         size = np.bincount(nearest, minlength=count)[:, None]
         sums = np.stack([np.bincount(nearest, column, count) for column in values.T], 1)
@@ -44,11 +44,10 @@ def find_clusters(values: np.ndarray, count: int, rounds: int = 8) -> np.ndarray
     return found
 
 
-def spread_dominant(values: np.ndarray, mask: np.ndarray, centres: np.ndarray, radius: int,
-                    sharpness: float = 3.0) -> np.ndarray:
+def spread_dominant(values: np.ndarray, mask: np.ndarray, centres: np.ndarray, radius: int) -> np.ndarray:
     """Values (C, H, W) as most of the surroundings have them: means of a mask (H, W) bool over radius pixels, twice, of
     the values near each of some centres (K, C) for itself. The cluster that fills most of the surroundings counts most,
-    by the power `sharpness` of its share: a mean of all would be a colour that nothing has."""
+    by the third power of its share: a mean of all would be a colour that nothing has."""
     away = np.stack([((values - centre[:, None, None]) ** 2).sum(0) for centre in centres])
     member = (away == away.min(0)) & mask
     total, weight = np.zeros_like(values, np.float32), np.full(mask.shape, 1e-12, np.float32)
@@ -57,7 +56,7 @@ def spread_dominant(values: np.ndarray, mask: np.ndarray, centres: np.ndarray, r
         near += 1e-4 * (near.mean((1, 2), keepdims=True))  # so that far from all, the whole counts
         for _ in range(2):
             near = np.stack([blur_box(plane, radius) for plane in near])
-        share = near[-1] ** sharpness
+        share = near[-1] ** 3.0
         total += near[:-1] / near[-1] * share
         weight += share
     return (total / weight).astype(np.float32)

@@ -14,10 +14,10 @@ except ImportError:
     spconv = None
 
 
-def keys(coords, bits=12):
+def keys(coords):
     """One sortable int64 per row, in the lexicographic order of [batch, x, y, z]. Coordinates >= -1."""
     batch, x, y, z = (coords.long() + 1).unbind(1)
-    return ((batch << bits | x) << bits | y) << bits | z
+    return ((batch << 12 | x) << 12 | y) << 12 | z
 
 
 def lengths(coords):
