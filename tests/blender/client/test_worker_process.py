@@ -94,8 +94,12 @@ def test_worker_that_does_not_listen_is_replaced(worker, ball):
     with pytest.raises(errors.Cancelled):
         job.result()
     assert time.monotonic() - start < 0.6 * slowness()
+    assert is_gone(pid) and other.wait(120), "nobody waits for ever"
     assert other.result()["passes"], "jobs that were not meant go on in the new process"
     assert other.warning == "" and pid_of(worker) != pid
+    halt(pid := pid_of(worker))
+    worker.stop()
+    assert is_gone(pid)
 
 
 def test_job_survives_one_crash_and_says_so(worker, ball):
