@@ -3,6 +3,7 @@
 import dataclasses
 import importlib
 import json
+import shutil
 import typing
 
 import numpy as np
@@ -96,16 +97,19 @@ def test_slat(runs, intrinsics):
     assert learned(runs / "slat")[0] == 1
 
 
-def test_matte(runs):
-    photos = runs / "photos"
+def test_matte_and_before_what_things_are_put(runs, capsys):
+    photos, places = runs / "photos", runs / "places"
     photos.mkdir()
     rng = np.random.default_rng(0)
     for number in range(12):
         Image.fromarray(rng.integers(0, 255, (48, 64, 3), np.uint8)).save(photos / f"{number}.jpg")
         Image.fromarray(np.pad(np.full((24, 32), 255, np.uint8), ((12, 12), (16, 16)))).save(photos / f"{number}.png")
-    train("matte", "--data", runs / "data", "--dev", runs / "dev", "--photos", photos, "--places", photos,
+    shutil.copytree(photos, places)
+    shutil.copy(photos / "1.jpg", places / "sea.jpg")
+    train("matte", "--data", runs / "data", "--dev", runs / "dev", "--photos", photos, "--places", places,
           "--size", 64, "--batch", 2, "--out", runs / "matte", *MOMENT)
     assert learned(runs / "matte")[0] == 1
+    assert "'place': 1," in capsys.readouterr().out  # what has a matte shows a thing, and is no place
 
 
 def test_renderer(runs):

@@ -102,7 +102,7 @@ def read_compositor(config: MatteConfig) -> tuple[mattes.Compositor, list[Test],
     views = [v for n in meta["assets"][:config.limit] for v in photos.read_views(config.data / "views" / n)]
     sources = {"photo": learned, "cut": [p for p in learned if p.weight > SURE and mattes.is_complete(p)],
                "cutout": mattes.read_cutouts(config.cutouts), "render": views}
-    places = mattes.read_places(config.places, config.leave_out)
+    places = mattes.read_places(config.places, (*config.leave_out, *config.photos))  # where a matte shows a thing, none
     counts = {kind: len(things) for kind, things in sources.items()}
     print(counts | {"place": len(places), "held": len(held)}, flush=True)
     compositor = mattes.Compositor(sources, places, maps[False], config.size, np.random.default_rng())
