@@ -17,10 +17,11 @@ _known: cache.RecentResults[Any] = cache.RecentResults(16)  # skins as meshes in
 
 
 def list_payloads() -> dict[str, str]:
-    """Which objects of the file show their proxy as it is: name_full -> that of the mesh that keeps their asset."""
+    """Which objects of the file show their proxy as it is: name_full -> that of the mesh that keeps their asset. Whose
+    materials they have does not count, as in the picture of the assets."""
     objects: Any = bpy.data.objects
     whole = {ob for ob in objects if ob.near.asset is not None and ob.type == "MESH" and not ob.modifiers
-             and not ob.data.shape_keys and all(slot.link == "DATA" for slot in ob.material_slots)}
+             and not ob.data.shape_keys}
     users: Any = bpy.data.user_map(subset=whole) if whole else {}
     return {ob.name_full: ob.near.asset.name_full for ob in whole if not any(map(_reads, users[ob]))}
 

@@ -65,10 +65,11 @@ def test_where_there_are_too_many_skins_proxies_stay(scene, thin, monkeypatch):
 
 
 def test_cycles_draws_the_skin_until_the_asset_looks_otherwise(scene):
+    ob = bpy.data.objects["Asset"]
+    ob.material_slots[0].link = "OBJECT"  # an artist's material, or none
     picture = draw(scene)
     assert picture[12, 16, 0] > 10 * picture[12, 16, 1], "red, by the colours of its corners"
     assert np.allclose(picture[12, 10], 0.5, atol=1e-3), "the ball that its proxy is is not there"
-    ob = bpy.data.objects["Asset"]
     ob.near.look.hue = 0.25
     ob.update_tag()
     assert not np.allclose(draw(scene)[12, 10], 0.5, atol=1e-2), "the proxy, in other colours"
