@@ -250,13 +250,14 @@ def _catch_up_with(scene: Any) -> Any:
 @bpy.app.handlers.persistent
 def _on_update(scene: bpy.types.Scene, *_: Any) -> None:
     """Not while the scene is evaluated, which ends Blender 5.2 where collections change: they wait until that is over.
-    Without a window nobody waits: there the next render looks."""
+    Without a window nobody calls what waits: there the next render looks, and Blender 4 as a module, which a timer that
+    is left keeps from being freed, would not end."""
     companion, scenes = find_companion(scene), bpy.data.scenes
     if companion is not None:
         _follow_settings(scene, companion)
     elif not any(each.near.is_companion for each in scenes):  # type: ignore[attr-defined]
         return
-    if not bpy.app.timers.is_registered(_catch_up):
+    if not bpy.app.background and not bpy.app.timers.is_registered(_catch_up):
         bpy.app.timers.register(_catch_up)
 
 
