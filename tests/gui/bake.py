@@ -1,29 +1,16 @@
 """Run inside a Blender with a window by test_bake.py: bakes an asset as an artist does, and repeats that.
 
-    blender -P bake.py -- OUT      OUT: a folder; gets bake.json
+OUT: a folder; gets bake.json
 """
 
-import os
-import sys
 import time
-from pathlib import Path
 
 import bpy
 
-OUT = Path(sys.argv[sys.argv.index("--") + 1])
-sys.path[:0] = [str(Path(__file__).resolve().parents[2])]
-sys.path += os.environ["NEAR_GUI_PACKAGES"].split(os.pathsep)  # the extension brings its own, a checkout does not
-
 import near_blender
 from tests.gui import holds, stepper
-
-events: dict = {"blender": bpy.app.version_string}
-
-
-def view() -> dict:
-    window = bpy.context.window_manager.windows[0]
-    area = next(a for a in window.screen.areas if a.type == "VIEW_3D")
-    return {"window": window, "area": area, "region": next(r for r in area.regions if r.type == "WINDOW")}
+from tests.gui.hand import viewport
+from tests.gui.stepper import OUT, events
 
 
 def count_baked() -> int:
@@ -36,7 +23,7 @@ def script():
     tree = bpy.context.scene.world.node_tree  # a World that Cycles has to draw
     noise = tree.nodes.new("ShaderNodeTexNoise")
     tree.links.new(noise.outputs["Color"], next(n for n in tree.nodes if n.type == "BACKGROUND").inputs["Color"])
-    with bpy.context.temp_override(**view()):
+    with bpy.context.temp_override(**viewport()):
         with holds.waiting():
             bpy.ops.near.add_sample()
         name = bpy.context.object.name
@@ -46,16 +33,16 @@ def script():
     yield from stepper.until(lambda: count_baked() == 1, 200)
     yield 0.5
     events["baked"] = count_baked()
-    with bpy.context.temp_override(**view()), holds.waiting():
+    with bpy.context.temp_override(**viewport()), holds.waiting():
         events["last"] = [operator.bl_idname for operator in bpy.context.window_manager.operators]
         bpy.context.view_layer.objects.active = bpy.data.objects[name]
         events["repeated"] = list(bpy.ops.screen.repeat_last())
     yield 1.0
     events["baked_again"] = count_baked()
-    with bpy.context.temp_override(**view()), holds.waiting():
+    with bpy.context.temp_override(**viewport()), holds.waiting():
         bpy.context.view_layer.objects.active = bpy.data.objects[name]
         bpy.ops.near.bake_splats(filepath=str(OUT / "sample.ply"))  # as a script does
         events["splats"] = (OUT / "sample.ply").stat().st_size
 
 
-stepper.run(script(), events, OUT / "bake.json")
+stepper.run(script())

@@ -1,28 +1,22 @@
 """Run inside a Blender with a window by test_behind.py: pictures with dots behind cameras, as Blender draws them and as
 NeAR takes them for photos.
 
-    blender -P behind.py -- OUT      OUT: a folder; gets behind.json and screenshots
+OUT: a folder; gets behind.json and screenshots
 """
 
 import math
-import os
-import sys
 from pathlib import Path
 
 import bpy
 import numpy as np
 from bpy_extras.view3d_utils import location_3d_to_region_2d
-
-OUT = Path(sys.argv[sys.argv.index("--") + 1])
-sys.path[:0] = [str(Path(__file__).resolve().parents[2])]
-sys.path += os.environ["NEAR_GUI_PACKAGES"].split(os.pathsep)  # the extension brings its own, a checkout does not
-
 from PIL import Image, ImageDraw
 
 import near_blender
 from near_blender.operators import scene_photos
 from tests.gui import stepper
 from tests.gui.hand import area, screenshot, window
+from tests.gui.stepper import OUT, events
 
 DOTS = {(255, 0, 255): (0.3, 0.35), (255, 255, 0): (0.7, 0.3), (0, 255, 255): (0.4, 0.7)}  # in the picture
 TALL, WIDE = (180, 320), (300, 150)  # pixels of pictures
@@ -43,7 +37,7 @@ CASES = {
     "orthographic": (WIDE, (160, 90), {"type": "ORTHO", "ortho_scale": 3, "shift_x": 0.1}, TURNED),
     "orthographic, tall": (TALL, (90, 160), {"type": "ORTHO", "ortho_scale": 3}, TURNED | {"frame_method": "CROP"}),
 }
-events: dict = {"blender": bpy.app.version_string, "apart": {}}
+events |= {"apart": {}}
 
 
 def draw_dots(size: tuple[int, int]) -> Path:
@@ -135,4 +129,4 @@ def steps():
 bpy.context.preferences.view.show_splash = False
 bpy.context.preferences.view.smooth_view = 0
 near_blender.register()
-stepper.run(steps(), events, OUT / "behind.json")
+stepper.run(steps())

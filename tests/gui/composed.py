@@ -1,23 +1,16 @@
 """Run inside a Blender with a window by test_composed.py: F12 and Escape with ordinary objects around an asset.
 
-    blender -P composed.py -- OUT      OUT: a folder with ball.near; gets composed.json and screenshots
+OUT: a folder with ball.near; gets composed.json and screenshots
 """
 
 import os
-import sys
 import time
-from pathlib import Path
 
 import bpy
 
-OUT = Path(sys.argv[sys.argv.index("--") + 1])
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-sys.path += os.environ["NEAR_GUI_PACKAGES"].split(os.pathsep)  # the extension brings its own, a checkout does not
-
 import near_blender
 from tests.gui import holds, stepper
-
-events: dict = {}
+from tests.gui.stepper import OUT, events
 
 
 def build_scene() -> None:
@@ -59,10 +52,7 @@ def render(name: str, stop_after: float | None = None):
     yield 1.0
     os.system(f"import -window root {OUT / name}.png")
     yield from stepper.until(lambda: not bpy.app.is_job_running("RENDER"), 60)  # which keeps windows open
-    while len(bpy.context.window_manager.windows) > 1:
-        with bpy.context.temp_override(window=bpy.context.window_manager.windows[-1]):
-            bpy.ops.wm.window_close()
-        yield 0.2
+    yield from stepper.close_windows()
 
 
 def steps():
@@ -79,4 +69,4 @@ def steps():
 bpy.context.preferences.view.show_splash = False
 bpy.context.preferences.view.render_display_type = "WINDOW"
 near_blender.register()
-stepper.run(steps(), events, OUT / "composed.json")
+stepper.run(steps())

@@ -79,7 +79,7 @@ def events(request, out, blender, packages) -> dict:
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
     getattr(request.module, "prepare", lambda folder: None)(out)
-    blender("--factory-startup", "-P", str(ROOT / f"tests/gui/{script}.py"), "--", str(out),
+    blender("--factory-startup", "-P", str(ROOT / "tests/gui/run.py"), "--", str(out), script,
             NEAR_GUI_PACKAGES=str(packages), NUM=str(int(os.environ.get("NUM", 78)) + displays.index(script)))
     noted = json.loads((out / f"{script}.json").read_text())
     assert "error" not in noted, noted["error"]

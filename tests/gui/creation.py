@@ -1,11 +1,9 @@
 """Run inside a Blender with a window by test_creation.py: creates and imports assets as an artist does.
 
-    blender -P creation.py -- OUT      OUT: a folder with block.near; gets creation.json and screenshots
+OUT: a folder with block.near; gets creation.json and screenshots
 """
 
-import os
 import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -13,39 +11,20 @@ from typing import Any
 
 import bpy
 
-OUT = Path(sys.argv[sys.argv.index("--") + 1])
-sys.path[:0] = [str(Path(__file__).resolve().parents[2])]
-sys.path += os.environ["NEAR_GUI_PACKAGES"].split(os.pathsep)  # the extension brings its own, a checkout does not
-
 import near_blender
 from near_blender.asset import payload
 from near_blender.client import client
 from near_blender.operators import jobs, pictures
 from tests.gui import holds, stepper
+from tests.gui.hand import area, in_viewport, press, window
+from tests.gui.stepper import OUT, events
 
 PHOTO = str(Path(near_blender.__file__).parent / "assets" / "coffee.jpg")
-events: dict = {"blender": bpy.app.version_string}
 
 
-def window():
-    return bpy.context.window_manager.windows[0]
-
-
-def area(kind: str, where=None):
-    return next(a for a in (where or window()).screen.areas if a.type == kind)
-
-
-def screenshot(name: str) -> None:
+def look(name: str) -> None:
+    """A screenshot, beside what goes on."""
     subprocess.Popen(["import", "-window", "root", str(OUT / f"{name}.png")])
-
-
-def press(key: str) -> None:
-    subprocess.Popen(["xdotool", "mousemove", "400", "400", "key", key])
-
-
-def in_viewport(operator, *arguments, **options):
-    with bpy.context.temp_override(window=window(), area=area("VIEW_3D"), region=area("VIEW_3D").regions[-1]):
-        return operator(*arguments, **options)
 
 
 def names() -> list[str]:
@@ -56,7 +35,7 @@ def choose_file(name: str):
     """Confirms the open file dialog with OUT/name."""
     yield 5.0
     dialog = bpy.context.window_manager.windows[-1]
-    browser = area("FILE_BROWSER", dialog)
+    browser = next(each for each in dialog.screen.areas if each.type == "FILE_BROWSER")
     browser.spaces[0].params.directory = bytes(OUT)
     browser.spaces[0].params.filename = name
     yield 2.0
@@ -89,7 +68,7 @@ def escape(name: str, preview: bool):
     yield from stepper.until(lambda: job.preview is not None if preview else job.fraction > 0.1, 10)
     if preview:
         yield 0.5
-        screenshot("preview")
+        look("preview")
         yield 0.5
     press("Escape")
     yield from stepper.until(lambda: name in events, 60)
@@ -115,7 +94,7 @@ def steps():
     while jobs.get_current() is not None and len(statuses) < 10_000:
         statuses.add(jobs.get_current().status)
         if len(statuses) == 3:
-            screenshot("creation")
+            look("creation")
         yield 0.05
     events["statuses"] = sorted(statuses)
     events["created"] = names()
@@ -152,7 +131,7 @@ def steps():
     events["import_undone"] = names()
     in_viewport(bpy.ops.wm.call_menu, name="NEAR_MT_add")
     yield 2.0
-    screenshot("menu")
+    look("menu")
     with bpy.context.temp_override(window=window(), area=area("VIEW_3D")):
         events["clipboard"] = pictures.find_problem(bpy.context)
     yield 1.0
@@ -163,4 +142,4 @@ def steps():
 bpy.context.preferences.view.show_splash = False
 bpy.context.preferences.edit.undo_steps = 32
 near_blender.register()
-stepper.run(steps(), events, OUT / "creation.json")
+stepper.run(steps())

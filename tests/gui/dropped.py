@@ -1,29 +1,23 @@
 """Run inside a Blender with a window by test_dropped.py: photos and an asset dropped on the viewport.
 
-    blender -P dropped.py -- OUT      OUT: a folder with ball.near; gets dropped.json and screenshots
+OUT: a folder with ball.near; gets dropped.json and screenshots
 """
 
-import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import bpy
 
-OUT = Path(sys.argv[sys.argv.index("--") + 1])
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-sys.path += os.environ["NEAR_GUI_PACKAGES"].split(os.pathsep)  # the extension brings its own, a checkout does not
-
 import near_blender
 from near_blender.asset import payload
 from near_blender.operators import jobs, photos
 from tests.gui import hand, stepper
+from tests.gui.stepper import OUT, events
 
 PHOTO = Path(near_blender.__file__).parent / "assets" / "coffee.jpg"
 AT = 500, 400  # pixels of the screen, in the viewport
-events: dict = {"blender": bpy.app.version_string}
 
 
 def drop(*files: Path):
@@ -90,4 +84,4 @@ def watch_list() -> list:
 
 bpy.context.preferences.view.show_splash = False
 near_blender.register()
-stepper.run(steps(), events, OUT / "dropped.json")
+stepper.run(steps())

@@ -1,27 +1,20 @@
 """Run inside a Blender with a window by test_gone.py: the add-on is disabled while F12 and Rendered mode draw, while
 somebody draws on a photo, and while a turntable is rendered.
 
-    blender -P gone.py -- OUT      OUT: a folder; gets gone.json and again.png
+OUT: a folder; gets gone.json and again.png
 """
 
-import os
-import sys
 import time
 from pathlib import Path
 
 import bpy
-
-OUT = Path(sys.argv[sys.argv.index("--") + 1])
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-sys.path += os.environ["NEAR_GUI_PACKAGES"].split(os.pathsep)  # the extension brings its own, a checkout does not
 
 import near_blender
 from near_blender.client import client
 from near_blender.operators import drawing, showcase
 from near_core import errors
 from tests.gui import hand, holds, stepper
-
-events: dict = {"blender": bpy.app.version_string}
+from tests.gui.stepper import OUT, events
 
 
 def build() -> None:
@@ -102,4 +95,4 @@ def script():
 near_blender.register()
 bpy.context.preferences.view.show_splash = False
 bpy.context.preferences.view.render_display_type = "NONE"
-stepper.run(script(), events, OUT / "gone.json")
+stepper.run(script())

@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import bpy
 
@@ -26,6 +27,23 @@ def region():
 def mouse(*actions: str) -> None:
     found = subprocess.run(["xdotool", "search", "--class", "blender"], capture_output=True, text=True).stdout.split()
     subprocess.run(["xdotool", *(word.replace("WINDOW", found[-1]) for word in actions)], check=True)
+
+
+def press(key: str) -> None:
+    """With the mouse over the viewport."""
+    subprocess.Popen(["xdotool", "mousemove", "400", "400", "key", key])
+
+
+def viewport() -> dict[str, Any]:
+    """The first 3D View, as temp_override takes it."""
+    view = area("VIEW_3D")
+    return {"window": window(), "area": view, "region": next(each for each in view.regions if each.type == "WINDOW")}
+
+
+def in_viewport(operator: Callable, *arguments: str, **options: Any) -> Any:
+    """Calls an operator as from there."""
+    with bpy.context.temp_override(**viewport()):
+        return operator(*arguments, **options)
 
 
 def at(x: float, y: float) -> list[str]:

@@ -1,6 +1,6 @@
 """Run inside a Blender with a window by test_killed.py: workers are killed under two viewports and a creation.
 
-    blender -P killed.py -- OUT      OUT: a folder; gets killed.json and screenshots
+OUT: a folder; gets killed.json and screenshots
 """
 
 import hashlib
@@ -8,15 +8,10 @@ import math
 import os
 import random
 import signal
-import sys
 from pathlib import Path
 
 import bpy
 import numpy as np
-
-OUT = Path(sys.argv[sys.argv.index("--") + 1])
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-sys.path += os.environ["NEAR_GUI_PACKAGES"].split(os.pathsep)  # the extension brings its own, a checkout does not
 
 import near_blender
 from near_blender.asset import payload
@@ -24,18 +19,13 @@ from near_blender.client import client
 from near_blender.engine import viewport
 from near_blender.operators import jobs
 from tests.gui import hand, stepper
+from tests.gui.stepper import OUT, events
 
-events: dict = {"blender": bpy.app.version_string, "killed": []}
+events |= {"killed": []}
 
 
 def list_areas() -> list:
     return [area for area in hand.window().screen.areas if area.type == "VIEW_3D"]
-
-
-def in_viewport(operator, *arguments, **options):
-    area = list_areas()[0]
-    with bpy.context.temp_override(window=hand.window(), area=area, region=area.regions[-1]):
-        return operator(*arguments, **options)
 
 
 def settle():
@@ -63,7 +53,7 @@ def kill(worker) -> int:
 def make():
     """Makes an asset of a mesh; its bytes' hash goes to the events, and it leaves the scene."""
     before = set(bpy.data.objects)
-    in_viewport(bpy.ops.near.create_asset_from_mesh, "INVOKE_DEFAULT", object_name="Suzanne", placement="BESIDE")
+    hand.in_viewport(bpy.ops.near.create_asset_from_mesh, "INVOKE_DEFAULT", object_name="Suzanne", placement="BESIDE")
     job = jobs.get_current().job
     yield
     yield from stepper.until(lambda: jobs.get_current() is None, 150)
@@ -76,9 +66,9 @@ def make():
 
 def script():
     bpy.data.objects.remove(bpy.data.objects["Cube"])
-    in_viewport(bpy.ops.mesh.primitive_monkey_add)
+    hand.in_viewport(bpy.ops.mesh.primitive_monkey_add)
     bpy.context.object.modifiers.new("Smooth", "SUBSURF").levels = 2
-    in_viewport(bpy.ops.near.add_sample)
+    hand.in_viewport(bpy.ops.near.add_sample)
     bpy.context.scene.render.engine, bpy.context.scene.near.ordinary = "NEAR", "NONE"
     sample, rng = bpy.context.object, random.Random(1)
     with bpy.context.temp_override(window=hand.window(), area=list_areas()[0]):
@@ -116,4 +106,4 @@ def script():
 
 near_blender.register()
 bpy.context.preferences.view.show_splash = False
-stepper.run(script(), events, OUT / "killed.json")
+stepper.run(script())

@@ -1,26 +1,20 @@
 """Run inside a Blender with a window by test_language.py: a message, a label and a tooltip in other languages.
 
-    blender -P language.py -- OUT      OUT: a folder with ball.near; gets language.json and screenshots
+OUT: a folder with ball.near; gets language.json and screenshots
 """
 
-import os
-import sys
-from pathlib import Path
 from typing import Any
 
 import bpy
-
-OUT = Path(sys.argv[sys.argv.index("--") + 1])
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-sys.path += os.environ["NEAR_GUI_PACKAGES"].split(os.pathsep)  # the extension brings its own, a checkout does not
 
 import near_blender
 from near_blender import translations
 from near_blender.asset import photo_options
 from near_blender.operators import jobs
 from tests.gui import hand, stepper
+from tests.gui.stepper import OUT, events
 
-events: dict = {"blender": bpy.app.version_string, "said": {}, "lens": {}, "skin": {}}
+events |= {"said": {}, "lens": {}, "skin": {}}
 
 
 def in_area(kind: str, operator, *arguments, **options):
@@ -65,4 +59,4 @@ def steps():
 
 
 bpy.context.preferences.view.show_splash = False
-stepper.run(steps(), events, OUT / "language.json")
+stepper.run(steps())

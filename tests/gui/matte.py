@@ -1,27 +1,21 @@
 """Run inside a Blender with a window by test_matte.py: corrects the matte of a photo with the mouse, as an artist does.
 
-    blender -P matte.py -- OUT      OUT: a folder; gets matte.json and screenshots
+OUT: a folder; gets matte.json and screenshots
 """
 
-import os
-import sys
 from pathlib import Path
 
 import bpy
 import numpy as np
-
-OUT = Path(sys.argv[sys.argv.index("--") + 1])
-sys.path[:0] = [str(Path(__file__).resolve().parents[2])]
-sys.path += os.environ["NEAR_GUI_PACKAGES"].split(os.pathsep)  # the extension brings its own, a checkout does not
 
 import near_blender
 from near_blender.asset import payload, photo_options
 from near_blender.operators import drawing, jobs
 from tests.gui import holds, stepper
 from tests.gui.hand import Watch, area, at, draw_box, mouse, region, screenshot, window
+from tests.gui.stepper import OUT, events
 
 PHOTO = str(Path(near_blender.__file__).parent / "assets" / "coffee.jpg")
-events: dict = {"blender": bpy.app.version_string}
 
 
 def pixels() -> np.ndarray:
@@ -103,4 +97,4 @@ def script():
     yield from stepper.until(lambda: jobs.get_current() is None, 60)
 
 
-stepper.run(script(), events, OUT / "matte.json")
+stepper.run(script())

@@ -1,32 +1,23 @@
 """Run inside a Blender with a window by test_draft.py: ordinary objects around an asset in Rendered mode.
 
-    blender -P ordinary.py -- OUT      OUT: a folder with ball.near; gets ordinary.json and screenshots
+OUT: a folder with ball.near; gets ordinary.json and screenshots
 """
 
 import os
 import signal
-import sys
 import time
-from pathlib import Path
 
 import bpy
 import gpu
 from gpu_extras import presets
 
-OUT = Path(sys.argv[sys.argv.index("--") + 1])
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-sys.path += os.environ["NEAR_GUI_PACKAGES"].split(os.pathsep)  # the extension brings its own, a checkout does not
-
 import near_blender
 from near_blender.client import client
 from near_blender.engine import draft, viewport
-from tests.gui import holds, stepper
+from tests.gui import hand, holds, stepper
+from tests.gui.stepper import OUT, events
 
-events: dict = {"draws": [], "reads": []}
-
-
-def area():
-    return next(a for a in bpy.context.window_manager.windows[0].screen.areas if a.type == "VIEW_3D")
+events |= {"draws": [], "reads": []}
 
 
 def view() -> viewport.ViewportPicture:
@@ -94,12 +85,12 @@ def break_drawing(name: str, owner, method: str):
         raise RuntimeError("broken on purpose")
     viewport.ViewportPicture.draw = watched
     setattr(owner, method, fails)
-    area().tag_redraw()
+    hand.area("VIEW_3D").tag_redraw()
     yield from stepper.until(lambda: name in events, 60)
     viewport.ViewportPicture.draw = draw
     setattr(owner, method, plain)
     bpy.data.objects["Cube"].location.x += 0.0  # something changes
-    area().tag_redraw()
+    hand.area("VIEW_3D").tag_redraw()
     yield from stepper.until(lambda: not view()._message and not view().is_busy(), 60)
 
 
@@ -126,7 +117,7 @@ def steps():
     build_scene()
     watch("draws", "draw")
     watch("reads", "update")
-    space = area().spaces[0]
+    space = hand.area("VIEW_3D").spaces[0]
     space.region_3d.view_perspective, space.overlay.show_overlays = "CAMERA", False
     space.shading.type = "RENDERED"
     yield from stepper.until(lambda: viewport._views and not view().is_busy(), 120)
@@ -134,7 +125,7 @@ def steps():
     screenshot("rest")
     events["note"], events["boxes"] = view()._describe_work(), view()._surfaces.boxes
     space.region_3d.view_camera_offset = 0.02, 0.0
-    area().tag_redraw()
+    hand.area("VIEW_3D").tag_redraw()
     shown = view()._shown
     yield from stepper.until(lambda: view()._wanted is not None and view()._wanted != shown[0], 120)
     screenshot("moving")
@@ -148,7 +139,7 @@ def steps():
     screenshot("healed")
     bpy.context.scene.cycles.film_exposure = 0.5
     bpy.context.scene.update_tag()
-    area().tag_redraw()
+    hand.area("VIEW_3D").tag_redraw()
     yield 0.5
     yield from stepper.until(lambda: not view().is_busy(), 60)
     yield 0.3
@@ -167,4 +158,4 @@ def steps():
 
 bpy.context.preferences.view.show_splash = False
 near_blender.register()
-stepper.run(steps(), events, OUT / "ordinary.json")
+stepper.run(steps())

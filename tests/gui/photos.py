@@ -1,22 +1,15 @@
 """Run inside a Blender with a window by test_photos.py: an artist lists photos, says with the mouse which thing of one
 is meant before there is an asset, and makes it.
 
-    blender -P photos.py -- OUT      OUT: a folder; gets photos.json and screenshots
+OUT: a folder; gets photos.json and screenshots
 """
 
-import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import bpy
 import numpy as np
-
-OUT = Path(sys.argv[sys.argv.index("--") + 1])
-sys.path[:0] = [str(Path(__file__).resolve().parents[2])]
-sys.path += os.environ["NEAR_GUI_PACKAGES"].split(os.pathsep)  # the extension brings its own, a checkout does not
-
 from PIL import Image
 
 import near_blender
@@ -24,11 +17,11 @@ from near_blender.asset import photo_options
 from near_blender.operators import drawing, jobs, photos
 from tests.gui import stepper
 from tests.gui.hand import Watch, area, draw_box, screenshot, window
+from tests.gui.stepper import OUT, events
 
 PHOTO = Path(near_blender.__file__).parent / "assets" / "coffee.jpg"
 NAME = "My cup (front).jpg"
 SAUCER = 0.21, 0.66  # on the photo
-events: dict = {"blender": bpy.app.version_string}
 
 
 def do(*actions: str) -> None:
@@ -152,4 +145,4 @@ def steps():
 
 bpy.context.preferences.view.show_splash = False
 near_blender.register()
-stepper.run(steps(), events, OUT / "photos.json")
+stepper.run(steps())

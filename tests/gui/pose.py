@@ -1,27 +1,18 @@
 """Run inside a Blender with a window by test_pose.py: fits a large mesh to a photo, corrects it with the mouse, paints
 it.
 
-    blender -P pose.py -- OUT      OUT: a folder; gets pose.json and screenshots
+OUT: a folder; gets pose.json and screenshots
 """
-
-import os
-import sys
-from pathlib import Path
 
 import bpy
 import numpy as np
-
-OUT = Path(sys.argv[sys.argv.index("--") + 1])
-sys.path[:0] = [str(Path(__file__).resolve().parents[2])]
-sys.path += os.environ["NEAR_GUI_PACKAGES"].split(os.pathsep)  # the extension brings its own, a checkout does not
 
 import near_blender
 from near_blender.asset import payload
 from near_blender.operators import jobs, pose
 from tests.gui import stepper
 from tests.gui.hand import area, at, mouse, region, screenshot, window
-
-events: dict = {"blender": bpy.app.version_string}
+from tests.gui.stepper import OUT, events
 
 
 def pixels() -> np.ndarray:
@@ -87,4 +78,4 @@ def script():
     screenshot(OUT / "made.png")
 
 
-stepper.run(script(), events, OUT / "pose.json")
+stepper.run(script())

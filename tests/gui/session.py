@@ -1,21 +1,15 @@
 """Run inside a Blender with a window by test_window.py: works like an artist and writes down what happened.
 
-    blender -P session.py -- OUT      OUT: a folder; gets session.json and screenshots
+OUT: a folder; gets session.json and screenshots
 """
 
 import faulthandler
 import os
 import signal
-import sys
 import time
 from pathlib import Path
 
 import bpy
-
-OUT = Path(sys.argv[sys.argv.index("--") + 1])
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
-sys.path += os.environ["NEAR_GUI_PACKAGES"].split(os.pathsep)  # the extension brings its own, a checkout does not
 
 import near_blender
 from near_blender.asset import payload, proxy
@@ -23,9 +17,11 @@ from near_blender.client import client, worker_process
 from near_blender.engine import viewport
 from near_core import asset as assets
 from tests.gui import stepper
+from tests.gui.hand import area, window
+from tests.gui.stepper import OUT, events
 
 HDRI = Path(bpy.utils.system_resource("DATAFILES")) / "studiolights" / "world"
-events: dict = {"blender": bpy.app.version_string, "gaps": {}}
+events |= {"gaps": {}}
 _ticks = [time.monotonic(), 0.0]  # last tick of the main thread, longest pause since it was asked for
 
 
@@ -60,14 +56,6 @@ def watch_drawing() -> None:
         _answers.append(answer.get("seconds", 0))
         return answer
     viewport.ViewportPicture.draw, worker_process.JobHandle.result = watched, watched_result
-
-
-def window():
-    return bpy.context.window_manager.windows[0]
-
-
-def area(kind: str):
-    return next(a for a in window().screen.areas if a.type == kind)
 
 
 def screenshot(name: str) -> None:
@@ -233,10 +221,7 @@ def render(name: str, percentage: int, stop_after: float | None = None):
 def close_render():
     """Closes the window of the render."""
     yield 0.3
-    while len(bpy.context.window_manager.windows) > 1:
-        with bpy.context.temp_override(window=bpy.context.window_manager.windows[-1]):
-            bpy.ops.wm.window_close()
-        yield 0.2
+    yield from stepper.close_windows()
 
 
 def steps():
@@ -281,4 +266,4 @@ bpy.context.preferences.view.show_splash = False
 bpy.context.preferences.view.render_display_type = "WINDOW"
 near_blender.register()
 bpy.app.timers.register(tick)
-stepper.run(steps(), events, OUT / "session.json")
+stepper.run(steps())

@@ -1,33 +1,19 @@
 """Run inside a Blender with a window by test_several.py: From Mesh with several objects selected, done and stopped.
 
-    blender -P several.py -- OUT      OUT: a folder; gets several.json and screenshots
+OUT: a folder; gets several.json and screenshots
 """
 
-import os
 import subprocess
-import sys
-from pathlib import Path
 
 import bpy
-
-OUT = Path(sys.argv[sys.argv.index("--") + 1])
-sys.path[:0] = [str(Path(__file__).resolve().parents[2])]
-sys.path += os.environ["NEAR_GUI_PACKAGES"].split(os.pathsep)  # the extension brings its own, a checkout does not
 
 import near_blender
 from near_blender.asset import payload
 from near_blender.client import client
 from near_blender.operators import jobs
 from tests.gui import stepper
-from tests.gui.hand import area, screenshot, window
-
-events: dict = {"blender": bpy.app.version_string}
-
-
-def in_viewport(operator, *arguments, **options):
-    region = next(each for each in area("VIEW_3D").regions if each.type == "WINDOW")
-    with bpy.context.temp_override(window=window(), area=area("VIEW_3D"), region=region):
-        return operator(*arguments, **options)
+from tests.gui.hand import area, in_viewport, screenshot
+from tests.gui.stepper import OUT, events
 
 
 def describe() -> dict:
@@ -80,4 +66,4 @@ def steps():
 
 bpy.context.preferences.view.show_splash = False
 near_blender.register()
-stepper.run(steps(), events, OUT / "several.json")
+stepper.run(steps())

@@ -1,25 +1,17 @@
 """Run inside a Blender with a window by test_showcase.py: a turntable, and Check Setup, to the end and stopped.
 
-    blender -P showcase.py -- OUT      OUT: a folder with ball.near; gets showcase.json and screenshots
+OUT: a folder with ball.near; gets showcase.json and screenshots
 """
 
-import os
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import bpy
-
-OUT = Path(sys.argv[sys.argv.index("--") + 1])
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-sys.path += os.environ["NEAR_GUI_PACKAGES"].split(os.pathsep)  # the extension brings its own, a checkout does not
 
 import near_blender
 from near_blender.operators import setup, showcase
 from tests.gui import hand, holds, stepper
+from tests.gui.stepper import OUT, events
 
-events: dict = {"blender": bpy.app.version_string}
 _ended: list[str] = []
 
 
@@ -33,14 +25,8 @@ def watch_end() -> None:
     showcase.NEAR_OT_render_turntable.cancel = watched
 
 
-def in_viewport(operator, *arguments, **options):
-    area = hand.area("VIEW_3D")
-    with bpy.context.temp_override(window=hand.window(), area=area, region=area.regions[-1]):
-        return operator(*arguments, **options)
-
-
 def press_escape() -> float:
-    subprocess.Popen(["xdotool", "mousemove", "400", "400", "key", "Escape"])
+    hand.press("Escape")
     return time.monotonic()
 
 
@@ -67,7 +53,7 @@ def turn(frames: int, stop_after: int | None = None):
 
 
 def check(stop_after: float | None = None, button: bool = False):
-    in_viewport(bpy.ops.near.check_setup, "INVOKE_DEFAULT")
+    hand.in_viewport(bpy.ops.near.check_setup, "INVOKE_DEFAULT")
     start = time.monotonic()
     if stop_after is not None:
         yield stop_after
@@ -112,4 +98,4 @@ def steps():
 
 bpy.context.preferences.view.show_splash = False
 near_blender.register()
-stepper.run(steps(), events, OUT / "showcase.json")
+stepper.run(steps())

@@ -36,13 +36,6 @@ def until(condition, seconds: float):
         yield 0.05
 
 
-def in_viewport(operator, *arguments, **options):
-    area = hand.area("VIEW_3D")
-    region = next(r for r in area.regions if r.type == "WINDOW")
-    with bpy.context.temp_override(window=hand.window(), area=area, region=region):
-        return operator(*arguments, **options)
-
-
 def at_rest():
     """Lets the viewport come to its last picture."""
     yield 1.0
@@ -74,16 +67,16 @@ def first_picture():
     bpy.data.objects.remove(bpy.data.objects["Cube"])
     hand.mouse("mousemove", "300", "260")
     yield 0.5
-    in_viewport(bpy.ops.wm.call_menu, "INVOKE_DEFAULT", name="NEAR_MT_add")
+    hand.in_viewport(bpy.ops.wm.call_menu, "INVOKE_DEFAULT", name="NEAR_MT_add")
     yield 1.5
     hand.screenshot(OUT / "2_add.png")
     hand.mouse("key", "Escape")
     yield 0.5
-    in_viewport(bpy.ops.near.add_sample)
+    hand.in_viewport(bpy.ops.near.add_sample)
     bpy.context.scene.render.engine = "NEAR"
     show_properties("RENDER")
     hand.area("VIEW_3D").spaces[0].shading.type = "RENDERED"
-    in_viewport(bpy.ops.view3d.view_selected)
+    hand.in_viewport(bpy.ops.view3d.view_selected)
     yield from at_rest()
     hand.screenshot(OUT / "3_rendered.png")
     bpy.context.scene.render.resolution_percentage = 50
@@ -120,7 +113,7 @@ def light_world() -> None:
 def floor_and_lamp():
     light_world()
     asset = bpy.context.object
-    in_viewport(bpy.ops.mesh.primitive_plane_add, size=6, location=(0, 0, 0))
+    hand.in_viewport(bpy.ops.mesh.primitive_plane_add, size=6, location=(0, 0, 0))
     wood = bpy.data.materials.new("Floor")
     wood.use_nodes = True  # before 5.0 they are not there by themselves
     surface = next(node for node in wood.node_tree.nodes if node.type == "BSDF_PRINCIPLED")
@@ -144,8 +137,8 @@ def photo():
     scene = bpy.context.scene
     scene.cursor.location = (-0.75, -0.6, 0)
     path = ROOT / "near_blender" / "assets" / "armchair.png"
-    in_viewport(bpy.ops.near.create_asset_from_image, filepath=str(path), azimuth=math.radians(30),
-                elevation=math.radians(20))
+    hand.in_viewport(bpy.ops.near.create_asset_from_image, filepath=str(path), azimuth=math.radians(30),
+                     elevation=math.radians(20))
     space = hand.area("VIEW_3D").spaces[0]
     space.show_region_ui = True
     yield 0.5

@@ -1,7 +1,8 @@
 """Runs a script inside a Blender with a window, step by step, so that the window lives on between them; how long our
-functions held it is among the events."""
+functions held it is among the events that it notes."""
 
 import json
+import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -13,12 +14,14 @@ import near_blender
 from near_blender import log
 from tests.gui import hand, holds
 
+OUT, SCRIPT = Path(sys.argv[-2]), sys.argv[-1]
+events: dict = {"blender": bpy.app.version_string}
 holds.watch()
 
 
-def run(script: Iterator[float], events: dict, path: Path) -> None:
-    """Takes a step of script when the seconds that the last one gave have passed; in the end writes events to path,
-    with the log and what went wrong as "error", and quits Blender."""
+def run(script: Iterator[float]) -> None:
+    """Takes a step of script when the seconds that the last one gave have passed; in the end writes the events, with
+    the log and what went wrong as "error", and quits Blender."""
     def step() -> float | None:
         if not holds.handlers and hasattr(bpy.types.Scene, "near"):
             holds.watch_handlers()
@@ -29,7 +32,7 @@ def run(script: Iterator[float], events: dict, path: Path) -> None:
         except Exception:
             events["error"] = traceback.format_exc()
         events.update(log=log.get_text(), holds=holds.list_long())
-        path.write_text(json.dumps(events, indent=1))
+        (OUT / f"{SCRIPT}.json").write_text(json.dumps(events, indent=1))
         holds.leave_handlers()
         near_blender.unregister()
         bpy.ops.wm.quit_blender()
@@ -47,6 +50,14 @@ def press_f12(path: Path) -> Iterator[float]:
         bpy.ops.render.render("INVOKE_DEFAULT", write_still=True)
     yield from until(lambda: ended, 200)
     yield 1.0
+
+
+def close_windows() -> Iterator[float]:
+    """All but the main one."""
+    while len(bpy.context.window_manager.windows) > 1:
+        with bpy.context.temp_override(window=bpy.context.window_manager.windows[-1]):
+            bpy.ops.wm.window_close()
+        yield 0.2
 
 
 def until(condition: Callable[[], object], seconds: float) -> Iterator[float]:

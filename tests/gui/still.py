@@ -1,23 +1,14 @@
 """Run inside a Blender with a window by test_still.py: F12 after Rendered mode; and inside one without: the same file.
 
-    blender -P still.py -- OUT      OUT: a folder; gets scene.blend, window.exr and still.json, or plain.exr
+OUT: a folder; gets scene.blend, window.exr and still.json, or plain.exr
 """
 
-import os
-import sys
-from pathlib import Path
-
 import bpy
-
-OUT = Path(sys.argv[sys.argv.index("--") + 1])
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-sys.path += os.environ["NEAR_GUI_PACKAGES"].split(os.pathsep)  # the extension brings its own, a checkout does not
 
 import near_blender
 from near_blender.engine import viewport
 from tests.gui import hand, stepper
-
-events: dict = {"blender": bpy.app.version_string}
+from tests.gui.stepper import OUT
 
 
 def build() -> None:
@@ -50,4 +41,4 @@ if bpy.app.background:
     near_blender.unregister()
 else:
     bpy.context.preferences.view.show_splash = False
-    stepper.run(script(), events, OUT / "still.json")
+    stepper.run(script())

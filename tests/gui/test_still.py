@@ -12,8 +12,8 @@ pytestmark = [pytest.mark.gui, pytest.mark.slow]
 
 
 def test_a_window_draws_what_a_render_without_one_draws(events, out, blender, packages):
-    blender("-b", "--factory-startup", "-P", str(Path(__file__).with_name("still.py")), "--", str(out), HEADLESS="1",
-            NEAR_GUI_PACKAGES=str(packages))
+    blender("-b", "--factory-startup", "-P", str(Path(__file__).with_name("run.py")), "--", str(out), SCRIPT,
+            HEADLESS="1", NEAR_GUI_PACKAGES=str(packages))
     window, plain = stage.read(out / "window.exr"), stage.read(out / "plain.exr")
     assert {"Combined", "Depth"} <= window.keys() and window["Combined"][..., :3].std() > 0.01
     for name, picture in window.items():
