@@ -62,3 +62,9 @@ def shared() -> Path:
     if not (folder / "data").is_dir():
         pytest.skip(f"no shared data: set NEAR_SHARED to a folder with data/ (looked in {folder.name})")
     return folder
+
+
+@pytest.fixture(scope="module")
+def renderer():
+    from near_core.render.renderer import Renderer
+    return Renderer()

@@ -10,6 +10,7 @@ import pytest
 
 bpy = pytest.importorskip("bpy")
 
+import stage
 from asking import children
 
 import near_blender
@@ -36,6 +37,11 @@ def addon():
 def empty_file(addon):
     """Every test starts in a new file."""
     bpy.ops.wm.read_homefile(use_factory_startup=True, use_empty=True)
+
+
+@pytest.fixture
+def scene() -> bpy.types.Scene:
+    return stage.make_stage()
 
 
 @pytest.fixture(scope="module")

@@ -25,11 +25,6 @@ def asset():
     return create_from_mesh(replace(mesh, corner_normal=2 * mesh.vertices[mesh.faces]), name="Ball")
 
 
-@pytest.fixture(scope="module")
-def renderer():
-    return Renderer()
-
-
 def test_a_skin_looks_like_its_surfels_with_cleaner_edges(asset, renderer):
     draw = lambda what: renderer.render([Instance(what, np.eye(4))], CAMERA, GREY)
     fine, coarse = draw(asset), draw(replace(asset, skin=None))

@@ -9,7 +9,6 @@ import trimesh
 from near_core.create.create import create_from_mesh
 from near_core.lab.bench.inputs import SAMPLES
 from near_core.mesh import Material, Mesh, load
-from near_core.render.renderer import Renderer
 from near_core.scene import INSTANCES, PASSES, AssetLook, Environment, Instance, Settings
 from near_core.scene import camera as cameras
 from near_core.scene import environment as environments
@@ -26,11 +25,6 @@ def bowl(color, roughness: float = 0.5, metallic: float = 0.0):
     mesh = Mesh(np.asarray(shape.vertices, np.float32), np.asarray(shape.faces, np.int32),
                 materials=(Material(base_color=(*color, 1), roughness=roughness, metallic=metallic),))
     return create_from_mesh(mesh, name="bowl")
-
-
-@pytest.fixture(scope="module")
-def renderer():
-    return Renderer()
 
 
 @pytest.fixture(scope="module")

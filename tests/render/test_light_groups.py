@@ -9,7 +9,6 @@ import trimesh
 from near_core.create.create import create_from_mesh
 from near_core.mesh import Material, Mesh
 from near_core.render import light_groups
-from near_core.render.renderer import Renderer
 from near_core.scene import Environment, Instance, Lamp, Lens, Probe, Settings
 from near_core.scene import camera as cameras
 from near_core.scene.environment import uniform
@@ -29,11 +28,6 @@ def glowing():
         material_index=np.repeat(np.arange(2, dtype=np.int32), [len(ball.faces), len(bar.faces)]),
         materials=(Material(base_color=(0.7, 0.6, 0.5, 1), roughness=0.3),
                    Material(base_color=(0.1, 0.2, 0.8, 1), roughness=0.8, emission=(2, 1, 0)))), name="glowing")
-
-
-@pytest.fixture(scope="module")
-def renderer():
-    return Renderer()
 
 
 def make_world() -> Environment:

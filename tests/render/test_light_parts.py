@@ -41,11 +41,6 @@ def world():
     return Environment(sky)
 
 
-@pytest.fixture(scope="module")
-def renderer():
-    return Renderer()
-
-
 LAMP = Lamp("point", np.eye(4) + np.eye(4, k=3) * np.array([[-1], [-1], [1.5], [0]]), np.float64([40, 60, 80]))
 
 

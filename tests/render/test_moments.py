@@ -9,7 +9,6 @@ import trimesh
 from near_core.create.create import create_from_mesh
 from near_core.mesh import Material, Mesh
 from near_core.render import moments
-from near_core.render.renderer import Renderer
 from near_core.scene import INSTANCES, PASSES, Instance, Settings
 from near_core.scene import camera as cameras
 from near_core.scene import environment as environments
@@ -29,11 +28,6 @@ def box():
     mesh = Mesh(np.asarray(shape.vertices, np.float32), np.asarray(shape.faces, np.int32), material_index=side,
                 materials=tuple(Material(base_color=(*color, 1)) for color in colors))
     return create_from_mesh(mesh, name="box")
-
-
-@pytest.fixture(scope="module")
-def renderer():
-    return Renderer()
 
 
 def stand(x: float = 0.0, turned: float = 0.0) -> np.ndarray:

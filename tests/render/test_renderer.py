@@ -36,11 +36,6 @@ def white():
     return ball()
 
 
-@pytest.fixture(scope="module")
-def renderer():
-    return Renderer()
-
-
 def look(azimuth: float = 0, elevation: float = 0, size: int = 96, distance: float = 3.0) -> cameras.Camera:
     return cameras.orbit(azimuth, elevation, distance, 30, size, size)
 

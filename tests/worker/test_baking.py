@@ -12,15 +12,9 @@ from near_core.engine import Engine
 from near_core.errors import NearError
 from near_core.image import srgb_encode
 from near_core.lab.bench.inputs import SAMPLES
-from near_core.render.renderer import Renderer
 from near_core.scene import AssetLook, Instance, Settings
 from near_core.scene import environment as environments
 from near_core.worker import baking
-
-
-@pytest.fixture(scope="module")
-def renderer():
-    return Renderer()
 
 
 @pytest.fixture(scope="module")

@@ -18,13 +18,6 @@ from near_core import DRAWING, errors
 from tests.machine import bound_by_rights, slowness
 
 
-@pytest.fixture(scope="module")
-def worker(home):
-    worker = worker_process.WorkerProcess()
-    yield worker
-    worker.stop()
-
-
 def test_worker_tells_what_it_runs_on(worker):
     hello = worker.check(30)
     assert hello["python"].split(".")[:2] == [str(n) for n in sys.version_info[:2]] and hello["numpy"]

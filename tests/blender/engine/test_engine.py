@@ -23,11 +23,6 @@ from tests.surfaces import dress, lay
 SEES_THROUGH = 0.03  # a surface a few pixels wide lets a fiftieth of what is behind it through
 
 
-@pytest.fixture
-def scene():
-    return stage.make_stage()
-
-
 @pytest.fixture(scope="session")
 def box() -> assets.NeuralAsset:
     """A blue cube, 0.6 wide."""

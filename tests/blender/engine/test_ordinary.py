@@ -8,11 +8,6 @@ import stage
 from near_blender.engine import ordinary
 
 
-@pytest.fixture
-def scene():
-    return stage.make_stage()
-
-
 def counts() -> bool:
     return ordinary.counts(bpy.context.evaluated_depsgraph_get())
 

@@ -8,11 +8,6 @@ import stage
 from near_blender.scene import surfaces
 
 
-@pytest.fixture
-def scene():
-    return stage.make_stage()
-
-
 def read(times: int = 1) -> surfaces.Surfaces:
     found = surfaces.Surfaces()
     for _ in range(times):

@@ -13,11 +13,6 @@ from near_core.scene import environment
 from tests.machine import slowness
 
 
-@pytest.fixture
-def scene():
-    return stage.make_stage()
-
-
 def read(wait: float = 120.0) -> worlds.WorldLight:
     """The light of the scene's World, baked where it must be, after what else is on its way."""
     while isinstance(light := worlds.read_light(bpy.context.evaluated_depsgraph_get()), worlds.LightReading):

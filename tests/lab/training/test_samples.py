@@ -6,15 +6,8 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from near_core.lab.training.data import samples
-from near_core.mesh import Material, Mesh
 from near_core.scene import camera as cameras
-
-
-def sphere(radius: float = 0.4) -> Mesh:
-    import trimesh
-    shape = trimesh.creation.icosphere(4, radius)
-    return Mesh(np.asarray(shape.vertices, np.float32), np.asarray(shape.faces, np.int32),
-                materials=(Material(base_color=(0.2, 0.5, 0.8, 1), roughness=0.3, metallic=1.0),))
+from tests.lab.training.test_lit_surfels import sphere
 
 
 def test_a_photos_true_layers_are_those_of_the_mesh():
