@@ -288,6 +288,8 @@ class AlignmentConfig:
     side_step: float = 15.0  # degrees between azimuths all around, from which each is tried then
     side_rounds: int = 2  # of that
     out_of_order: float = 0.1  # cells of lack that are worth photos elsewhere than where they are likely
+    least_aside: float = 0.5  # sine of how far photos are left and right of the first that tell these apart
+    reversal: float = 0.2  # by which fronts correlate better with the hull, were both exchanged: "the other way round"
 
 
 @dataclass(frozen=True)

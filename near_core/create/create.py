@@ -28,6 +28,7 @@ from .ends import settle_frame
 from .evidence import reconstruct_surface
 from .frames import AssetFrame, find_frame
 from .fusion import fuse_photos, measure_front
+from .handedness import seem_reversed
 from .hints import Hints
 from .material import (
     blend_hidden_material,
@@ -187,6 +188,9 @@ def create_from_image(photos: Sequence[Shot | str | Path | np.ndarray], *, name:
         progress("Layers", placed + 0.05 * number / len(poses))
         views.append(PhotoView(look_at(model, pose.photo, pose.camera), pose.camera, reconstruction, config.delighting))
     found = all(shot.camera is None for shot in shots)
+    if mesh is None and found and seem_reversed(views):
+        notes.append(Message("The photos seem to go around the object the other way. If that is so, exchange the views "
+                             "of its left and right."))
     made = _reconstruct(model, views, mesh, found, seed, part(progress, placed + 0.05, 1.0), reconstruction)
     taken = poses[0].photo.uncropped(views[0].camera)
     if poses[0].shot.fov == ORTHOGRAPHIC:

@@ -283,7 +283,7 @@ def align_front(view: LayerView, logits: np.ndarray, radius: int = Reconstructio
     over radius pixels, twice; the usual difference counts as much as a share `calm` of a pixel, so that no single one
     decides where the solid has nothing. Where the solid begins farther behind than usual, by lag asset units or more,
     it counts little: it lacks what the photo shows, and something else is there."""
-    known, away = _measure_away(view, logits)
+    known, away = measure_away(view, logits)
     if not known.any():
         return view.front
     usual = np.median(away[known])
@@ -294,7 +294,7 @@ def align_front(view: LayerView, logits: np.ndarray, radius: int = Reconstructio
     return (view.front + total / weight).astype(np.float32)
 
 
-def _measure_away(view: LayerView, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def measure_away(view: LayerView, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Behind which pixels the solid is at all, (SIZE, SIZE) bool, and how far behind the front of a view it begins
     there, (SIZE, SIZE), asset units, else 0; by logits (64, 64, 64)."""
     solid = np.argwhere(logits > 0)
