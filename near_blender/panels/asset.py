@@ -11,7 +11,7 @@ from ..asset import following, payload, photo_options, turntable
 from ..engine import compositing
 from ..operators import jobs, orbit, origin, photos
 from ..translations import say, translate
-from . import lines
+from . import lines, menus
 from .engine import ENGINE, split
 
 
@@ -68,12 +68,7 @@ class NEAR_VIEW3D_PT_create(Sidebar):
             draw_creation(layout, context, creation)
             return
         layout.operator_context = "INVOKE_DEFAULT"
-        column = layout.column(align=True)
-        column.operator("near.create_asset_from_image", text="From Image...", icon="IMAGE_DATA")
-        column.operator("near.create_asset_from_clipboard", text="From Clipboard", icon="PASTEDOWN")
-        column.operator("near.create_asset_from_photos", text="From Photos...", icon="IMAGE_REFERENCE")
-        column.operator("near.create_assets_from_folder", text="From Folder...", icon="FILE_FOLDER")
-        column.operator_menu_enum("near.create_asset_from_mesh", "detail", text="From Mesh", icon="MESH_DATA")
+        menus.draw_ways(layout.column(align=True))
         column = layout.column(align=True)
         column.operator("near.import_asset", text="Import...", icon="IMPORT")
         column.operator("near.add_sample", text="Sample Asset", icon="MONKEY")

@@ -5,6 +5,15 @@ from __future__ import annotations
 import bpy
 
 
+def draw_ways(layout: bpy.types.UILayout) -> None:
+    """What an asset can be made from."""
+    layout.operator("near.create_asset_from_image", text="From Image...", icon="IMAGE_DATA")
+    layout.operator("near.create_asset_from_clipboard", text="From Clipboard", icon="PASTEDOWN")
+    layout.operator("near.create_asset_from_photos", text="From Photos...", icon="IMAGE_REFERENCE")
+    layout.operator("near.create_assets_from_folder", text="From Folder...", icon="FILE_FOLDER")
+    layout.operator_menu_enum("near.create_asset_from_mesh", "detail", text="From Mesh", icon="MESH_DATA")
+
+
 class NEAR_MT_add(bpy.types.Menu):
     bl_idname = "NEAR_MT_add"
     bl_label = "Neural Asset"
@@ -14,11 +23,7 @@ class NEAR_MT_add(bpy.types.Menu):
         layout.operator_context = "INVOKE_DEFAULT"  # Add menus execute at once, ours open a file dialog first
         layout.operator("near.add_sample", text="Sample Asset", icon="MONKEY")
         layout.separator()
-        layout.operator("near.create_asset_from_image", text="From Image...", icon="IMAGE_DATA")
-        layout.operator("near.create_asset_from_clipboard", text="From Clipboard", icon="PASTEDOWN")
-        layout.operator("near.create_asset_from_photos", text="From Photos...", icon="IMAGE_REFERENCE")
-        layout.operator("near.create_assets_from_folder", text="From Folder...", icon="FILE_FOLDER")
-        layout.operator_menu_enum("near.create_asset_from_mesh", "detail", text="From Mesh", icon="MESH_DATA")
+        draw_ways(layout)
         layout.separator()
         layout.operator("near.import_asset", text="Import...", icon="IMPORT")
 
