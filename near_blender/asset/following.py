@@ -21,7 +21,6 @@ MARGIN = 1.03  # sizes of a deformed proxy; the cube of its asset, whose surface
 SAME = 1e-5  # asset units: vertices that rest so close rest at the same place
 _FEW = 0.05  # of a copy's vertices that may rest where others of it do
 _LEAST_SHARE = 0.6  # of the parts of a proxy that must be left
-_PARTS = 8  # along an edge of the asset's cube
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +78,7 @@ def follow(ob: Any) -> Following:
             continue
         found, problem = _split(rest[rows], lambda rows=rows: _find_islands(ob.data)[rows])
         copies += [Copy(mesh, *_fit(rest[rows][part], now[rows][part])) for part in found]
-        problems.append(problem or _find_loss(ob, rest[rows], len(found)))
+        problems.append(problem or (_find_loss(ob, rest[rows]) if mesh == own and len(found) == 1 else ""))
     problem = errors.join(*dict.fromkeys(problems), between=", ")
     return Following(copies, problem) if copies else as_edited(problem)
 
@@ -146,13 +145,9 @@ def _find_islands(mesh: Any) -> np.ndarray:
         island = lower
 
 
-def _find_loss(ob: Any, rest: np.ndarray, copies: int) -> str:
-    """What a copy lacks that the proxy had before its modifiers."""
-    def list_parts(points: np.ndarray) -> set:
-        return set(((points + 0.5) * _PARTS).astype(int) @ (_PARTS ** 2, _PARTS, 1))
-
-    before = proxy.read_vertices(ob.original.data)[0] if copies == 1 and ob.modifiers else rest[:0]
-    if len(before) and len(list_parts(rest)) < _LEAST_SHARE * len(list_parts(before)):
+def _find_loss(ob: Any, rest: np.ndarray) -> str:
+    """What an asset's only copy lacks, by an artist's edits or by modifiers."""
+    if proxy.count_parts(rest) < _LEAST_SHARE * ob.original.data.get(proxy.PARTS, 0):
         return errors.Message("what is cut away is drawn all the same")
     return ""
 

@@ -18,7 +18,9 @@ REST = "near_rest"  # POINT vectors: where each vertex lies in the asset's frame
 MARK = "near_mark"  # POINT integers: of the asset that each vertex belongs to, 0 for none
 ANY = -1  # mark of the only asset that a mesh knows
 COLOR, EMISSION = "near_base_color", "near_emission"
+PARTS = "near_parts"  # of the mesh: how many parts of the asset's cube it had when it was made, as count_parts
 _SPREAD = 16  # between marks: modifiers mix them as floats
+_ALONG = 8  # parts along an edge of the asset's cube
 TOLERANCE = 0.5 / assets.RESOLUTION  # asset units: half a voxel
 MATERIAL_VALUES = {"near_roughness": "Roughness", "near_metallic": "Metallic"}
 
@@ -36,6 +38,7 @@ def build(asset: assets.NeuralAsset, name: str, surface: proxy_mesh.ProxyMesh | 
     _add_attribute(mesh, COLOR, "FLOAT_COLOR", "color", np.pad(colors, ((0, 0), (0, 1)), constant_values=1))
     for attribute, values in zip(MATERIAL_VALUES, (surface.roughness, surface.metallic)):
         _add_attribute(mesh, attribute, "FLOAT", "value", values)
+    mesh[PARTS] = count_parts(surface.vertices)
     mesh.attributes.active_color_name = mesh.attributes.default_color_name = COLOR
     if surface.emission is not None:
         _add_attribute(mesh, EMISSION, "FLOAT_COLOR", "color", np.pad(
@@ -68,6 +71,11 @@ def _add_attribute(mesh: bpy.types.Mesh, name: str, kind: Any, field: str, value
 def mark(asset_hash: str) -> int:
     """The number by which vertices name the asset with this hash, 1 to 2^20 - 1."""
     return max(int(asset_hash[:5] or "0", 16), 1)
+
+
+def count_parts(rest: np.ndarray) -> int:
+    """Over how many parts of the asset's cube points (V, 3) of its frame are spread."""
+    return len(np.unique(((rest + 0.5) * _ALONG).astype(int) @ (_ALONG ** 2, _ALONG, 1)))
 
 
 def _material(surface: proxy_mesh.ProxyMesh, colors: np.ndarray, name: str) -> bpy.types.Material:

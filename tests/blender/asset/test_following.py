@@ -167,6 +167,13 @@ def cut_away(ob) -> None:
     ob.vertex_groups["Few"].add(list(range(len(ob.data.vertices) // 4)), 1, "REPLACE")
 
 
+def delete_in_edit_mode(ob) -> None:
+    bpy.ops.object.mode_set(mode="EDIT")
+    bpy.ops.mesh.select_all(action="SELECT")
+    bpy.ops.mesh.bisect(plane_co=(-0.2, 0, 0), plane_no=(1, 0, 0), clear_outer=True)
+    bpy.ops.object.mode_set(mode="OBJECT")
+
+
 def remesh(ob) -> None:
     ob.modifiers.new("Remesh", "REMESH").voxel_size = 0.1
 
@@ -189,7 +196,8 @@ def empty(ob) -> None:
 
 
 @pytest.mark.parametrize("change, said", [
-    (empty, "empty"), (cut_away, "cut away"), (remesh, "new mesh"), (merge_copies, "merged"), (join_cube, "joined")],
+    (empty, "empty"), (cut_away, "cut away"), (delete_in_edit_mode, "cut away"), (remesh, "new mesh"),
+    (merge_copies, "merged"), (join_cube, "joined")],
     ids=lambda f: getattr(f, "__name__", ""))
 def test_what_it_cannot_follow_is_told_and_drawn_where_it_was(ob, ball, change, said):
     change(ob)
