@@ -11,7 +11,6 @@ import bpy
 import numpy as np
 from bpy.props import BoolProperty, EnumProperty, StringProperty
 
-from .._core import asset as assets
 from .._core import errors, files
 from ..asset import baked_mesh, following, looks, payload
 from ..client import client, worker_process
@@ -205,7 +204,8 @@ class NEAR_OT_export_asset(_Saving, bpy.types.Operator):
         with report_errors(self):
             ob: Any = context.object
             path = name_file(self.filepath, self.kind)
-            assets.save(payload.decode_asset(ob), path)
+            payload.decode_asset(ob)  # damaged bytes are refused
+            files.write(path, payload.share_bytes(ob.near.asset).data)  # encoded anew, it would be another asset
             self._wrote = errors.Message("Saved {file}, {size:.1f} MB", file=path.name, size=path.stat().st_size / 1e6)
             shown = following.follow(ob.evaluated_get(context.evaluated_depsgraph_get()))
             if any(copy.deformation is not None for copy in shown.copies):
