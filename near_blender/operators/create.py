@@ -161,8 +161,8 @@ class NEAR_OT_create_asset_from_image(watching.Called, photo_options.PhotoOption
                 *self._find_source(chosen[0]), self, finds)
             where = None if self.mesh_object else landing.Landing(
                 getattr(self, "_point", None) or landing.find_point(context), self.size)
-            return jobs.run(self, context, job, name, wait=waits, origin=origin, landing=where,
-                            source=name_source(context, self, job))
+            source = name_source(context, self, job)
+            return jobs.run(self, context, jobs.Creation(job, name, origin, source=source, landing=where), waits)
         return {"CANCELLED"}
 
     def _say_unpicked(self, count: int) -> None:

@@ -61,11 +61,12 @@ class Series:
 
 @dataclass
 class Creation:
-    """A job on its way and what it will be called. instead: the object whose asset is made again. source: gives the
-    object whose mesh it is made from, once that is read. landing: where it goes and how large it is where no camera
-    saw that, None for its own size around the 3D cursor. rest: what is made after it. series: all that it is one of.
-    scene: in which it was asked for. started: time.monotonic() seconds. chosen: as place.read_choice, while an artist
-    has chosen nothing since it was asked for."""
+    """A job on its way and what it will be called. origin: the photo that the asset remembers. instead: the object
+    whose asset is made again. source: gives the object whose mesh it is made from, once that is read. landing:
+    where it goes and how large it is where no camera saw that, None for its own size around the 3D cursor. rest:
+    what is made after it. series: all that it is one of. scene: in which it was asked for. started:
+    time.monotonic() seconds. chosen: as place.read_choice, while an artist has chosen nothing since it was asked
+    for."""
 
     job: worker_process.JobHandle
     name: str
@@ -170,18 +171,11 @@ def set_pixels(preview: Any, picture: np.ndarray) -> None:
     preview.image_pixels_float.foreach_set(np.ascontiguousarray(values).ravel())
 
 
-def run(operator: bpy.types.Operator, context: bpy.types.Context, job: worker_process.JobHandle, name: str,
-        wait: bool, origin: Origin | None = None, instead: bpy.types.Object | None = None,
-        source: Callable[[], MeshSource] | None = None, landing: Landing | None = None) -> set[str]:
-    """Brings a job to its end: now where `wait`, otherwise under the eyes of a modal operator. For execute().
-
-    origin: the photo that the asset remembers. instead: the object whose asset is made again. source, landing: as
-    Creation's.
-    """
+def run(operator: bpy.types.Operator, context: bpy.types.Context, creation: Creation, wait: bool) -> set[str]:
+    """Brings a creation to its end: now where `wait`, otherwise under the eyes of a modal operator. For execute()."""
     if _current is not None:
-        job.cancel()
-    made = Creation(job, name, origin, None if instead is None else Reference.to_object(instead), source, landing)
-    return run_all(operator, context, [Start(name, lambda: made)], wait)
+        creation.job.cancel()
+    return run_all(operator, context, [Start(creation.name, lambda: creation)], wait)
 
 
 def run_all(operator: bpy.types.Operator, context: bpy.types.Context, starts: Sequence[Start], wait: bool) -> set[str]:

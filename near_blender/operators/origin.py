@@ -20,6 +20,7 @@ from .._core import shot as shots
 from ..asset import payload, photo_options, proxy
 from ..client import client
 from ..paths import locate
+from ..references import Reference
 from . import jobs, provenance, watching
 from .orbit import is_animated, is_moved
 from .photos import list_chosen, take_shots
@@ -56,8 +57,8 @@ class NEAR_OT_remake_asset(watching.Called, bpy.types.Operator):
             place = told[:3] if told[3] else stands[:]
             job = client.create_from_image(taken, name=ob.name, source=taken[0].name, normalize=True, anchor=place,
                                            **options)
-            return jobs.run(self, context, job, ob.name, wait=not self._is_interactive,
-                            origin=kept, instead=ob)
+            made = jobs.Creation(job, ob.name, kept, Reference.to_object(ob))
+            return jobs.run(self, context, made, wait=not self._is_interactive)
         return {"CANCELLED"}
 
 

@@ -121,8 +121,8 @@ class NEAR_OT_create_asset_from_photos(watching.Called, photo_options.ShapeOptio
                 anchor=point, **photo_options.list_arguments(self))
             where = None if self.mesh_object else landing.Landing(point, self.size)
             origin = None if self.mesh_object else provenance.Origin.of_several(self.photos, self)
-            return jobs.run(self, context, job, name, wait=waits, origin=origin, landing=where,
-                            source=name_source(context, self, job))
+            source = name_source(context, self, job)
+            return jobs.run(self, context, jobs.Creation(job, name, origin, source=source, landing=where), waits)
         if self._is_interactive:
             self._keep(context)
         return {"CANCELLED"}

@@ -169,7 +169,7 @@ class NEAR_OT_fit_pose(photo_options.PhotoOptions, landing.PlacementOption, bpy.
         with report_errors(self):
             job: Any = surface_jobs.SurfaceJob(lambda surface: client.create_from_image(
                 [shot], mesh=surface.mesh, normalize=True, **options), self._surface)
-            return jobs.run(self, context, job, name, wait=False, source=name_source(context, self, job))
+            return jobs.run(self, context, jobs.Creation(job, name, source=name_source(context, self, job)), wait=False)
         return {"CANCELLED"}
 
     def cancel(self, context: bpy.types.Context) -> None:

@@ -137,7 +137,7 @@ def test_a_second_creation_does_not_take_the_place_of_the_first(monkeypatch):
     first, second = (client.find_matte("missing.png", None, "near") for _ in range(2))
     monkeypatch.setattr(jobs, "_current", jobs.Creation(first, "Photo"))
     with pytest.raises(errors.NearError, match="Photo is being created"):
-        jobs.run(None, bpy.context, second, "Another", wait=False)
+        jobs.run(None, bpy.context, jobs.Creation(second, "Another"), wait=False)
     assert jobs.get_current().job is first
     first.cancel()
 
@@ -214,7 +214,8 @@ def test_an_asset_is_made_again_whatever_it_is_called_meanwhile(cube, meanwhile)
     mesh = geometry.read_mesh(cube, bpy.context.scene).mesh
     job = client.create_from_mesh(mesh, name="Cube", normalize=True, detail="standard")
     said = SimpleNamespace(report=lambda *_: None)
-    assert jobs.run(said, bpy.context, job, kept.name, wait=True, instead=kept) == {"FINISHED"}
+    made = jobs.Creation(job, kept.name, instead=references.Reference.to_object(kept))
+    assert jobs.run(said, bpy.context, made, wait=True) == {"FINISHED"}
     assert payload.find_payload(kept) not in (None, before) and other.data is None and other.near.asset is None
 
 
