@@ -13,6 +13,7 @@ import numpy as np
 from ..directions import unit
 from ..image import srgb_decode, srgb_encode
 from ..models.mini.layout import Layer, Picture
+from .irradiance import LUMINANCE
 from .photo_config import DelightingConfig
 
 
@@ -20,7 +21,8 @@ def refine_albedo(layers: np.ndarray, image: np.ndarray, config: DelightingConfi
     """Layers (LAYERS, S, S) as Intrinsics returns them, with colours that explain the photo better.
 
     image: (PICTURE, S, S), as Intrinsics sees it. The mean colour stays, since a brighter light or one of another
-    colour would explain it as well; so do metals, which mirror what no smooth light knows.
+    colour would explain it as well, unless what is bright would be whiter than things are; so do metals, which mirror
+    what no smooth light knows.
     """
     alpha = image[Picture.ALPHA]
     opaque = alpha > 0.9
@@ -34,8 +36,10 @@ def refine_albedo(layers: np.ndarray, image: np.ndarray, config: DelightingConfi
     off = np.clip(off, -config.maximum_log_change, config.maximum_log_change)
     off -= off[:, opaque].mean(1)[:, None, None]
     share = config.color_share * (1 - np.clip(layers[Layer.METALLIC], 0, 1)) * np.clip(alpha, 0, 1)
+    made = color * np.exp(share * off)
+    made *= min(config.white / np.percentile(LUMINANCE @ made[:, opaque], 95), 1)
     corrected = layers.astype(np.float32)
-    corrected[Layer.BASE_COLOR] = srgb_encode(np.clip(color * np.exp(share * off), 0, 1))
+    corrected[Layer.BASE_COLOR] = srgb_encode(np.clip(made, 0, 1))
     return corrected
 
 

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 class DelightingConfig:
     """What of a photo's light is taken out of the colours that the networks find: "what does delighting buy"."""
 
-    color_share: float = 0.6  # of what no light explains that the colour takes over; the rest is shadows and highlights
+    color_share: float = 0.7  # of what no light explains that the colour takes over; the rest is shadows and highlights
     maximum_log_change: float = 1.2  # logarithm; how much darker or brighter than its light a surface may look
-    light_stiffness: float = 0.01  # of the fit; how little a light likes to vary over directions
+    light_stiffness: float = 0.2  # of the fit; how little a light likes to vary over directions
     darkest_light: float = 0.15  # of the mean light; no direction is darker
+    white: float = 0.9  # linear luminance; at most a twentieth of what a photo shows is brighter
     fit_rounds: int = 4  # in which what does not fit counts less and less
     minimum_pixels: int = 64  # opaque ones; with fewer there is nothing to fit
 
