@@ -103,6 +103,10 @@ class ReconstructionConfig:
     hidden_detail_radius: int = 1  # pixels of 128, twice; what is hidden right behind the front is so much calmer
     hidden_radii: tuple[int, ...] = (4, 12)  # pixels of 128, twice; from how far it takes its material farther behind
     hidden_fade: float = 10.0  # cells of 128^3 behind the front from one radius to the next
+    grain_radius: int = 3  # pixels of 128, twice; what is finer is grain, which goes on where a photo shows nothing
+    grain_share: float = 0.25  # of the object, the calmest; no part behind has more grain than it has at most
+    grain_most: float = 0.04  # display colour, root mean square; what a photo does not show has no more grain
+    grain_power: float = 4.0  # of the cosine to an axis; the higher, the less do grains from several sides mix
     level_sines: tuple[float, float] = (0.7, 0.9)  # of its elevation: before the hidden is level; along the view
     level_steps: int = 24  # across the cube, in which what lies level before something hidden is looked for
     level_halvings: int = 4  # of the last of these steps

@@ -37,7 +37,7 @@ def refine_albedo(layers: np.ndarray, image: np.ndarray, config: DelightingConfi
     off -= off[:, opaque].mean(1)[:, None, None]
     share = config.color_share * (1 - np.clip(layers[Layer.METALLIC], 0, 1)) * np.clip(alpha, 0, 1)
     made = color * np.exp(share * off)
-    made *= min(config.white / np.percentile(LUMINANCE @ made[:, opaque], 95), 1)
+    made *= min(config.white / np.quantile(LUMINANCE @ made[:, opaque], 1 - config.bright_share), 1)
     corrected = layers.astype(np.float32)
     corrected[Layer.BASE_COLOR] = srgb_encode(np.clip(made, 0, 1))
     return corrected

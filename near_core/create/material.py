@@ -7,13 +7,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..asset import RESOLUTION, Surfels, Texels
+from ..asset import CELL, RESOLUTION, Surfels, Texels
 from ..asset.octants import find_neighbours
 from ..directions import unit
 from ..image import srgb_decode, srgb_encode
 from ..models.mini.layout import LATENT, MATERIAL, PIXEL, Latent, MaterialColumn, Picture, Pixel
 from ..models.mini.runtime import NearMini
 from .config import ReconstructionConfig
+from .grain import continue_grain
 from .symmetry import LEFT_RIGHT, Movement
 from .view import LayerView, PhotoView, look_up, project
 
@@ -86,7 +87,10 @@ def blend_hidden_material(surfels: Surfels, view: LayerView,
     uv, depth = project(surfels.position, view.camera)
     behind = depth - view.inside(view.front[None], uv)[:, 0]
     before, far = _find_before(surfels.position, view)
-    guess = view.see_through(before, np.maximum(behind, far))
+    behind = np.maximum(behind, far)
+    guess = view.see_through(before, behind)
+    broad = np.clip(behind / (CELL * view.config.hidden_fade), 0, 1)[:, None]  # right behind the front detail is left
+    guess[:, MaterialColumn.BASE_COLOR] += broad * continue_grain(surfels.position, surfels.normal, view)
     twin, at = _visibility_of(LEFT_RIGHT.move_surfels(surfels), view)
     twin *= view.config.symmetry != "off"
     guess += twin[:, None] * (view.inside(view.material, at) - guess)

@@ -12,9 +12,10 @@ class DelightingConfig:
 
     color_share: float = 0.7  # of what no light explains that the colour takes over; the rest is shadows and highlights
     maximum_log_change: float = 1.2  # logarithm; how much darker or brighter than its light a surface may look
-    light_stiffness: float = 0.2  # of the fit; how little a light likes to vary over directions
-    darkest_light: float = 0.15  # of the mean light; no direction is darker
-    white: float = 0.9  # linear luminance; at most a twentieth of what a photo shows is brighter
+    light_stiffness: float = 0.03  # of the fit; how little a light likes to vary over directions
+    darkest_light: float = 0.5  # of the mean light; no direction is darker
+    white: float = 0.9  # linear luminance; nothing is brighter, but for a share of what a photo shows
+    bright_share: float = 0.05  # that share
     fit_rounds: int = 4  # in which what does not fit counts less and less
     minimum_pixels: int = 64  # opaque ones; with fewer there is nothing to fit
 

@@ -30,7 +30,7 @@ def narrow_sides(points: np.ndarray, view: LayerView, config: ReconstructionConf
         return points
     uv, depth = project(points, view.camera)
     uv = np.clip(uv, -1, 1)
-    start = np.maximum(look_up(_spread_rim(view, config)[None], uv)[:, 0], view.inside(view.front[None], uv)[:, 0])
+    start = np.maximum(look_up(spread_rim(view, config)[None], uv)[:, 0], view.inside(view.front[None], uv)[:, 0])
     forward = view.camera.world_to_camera[2, :3].astype(np.float32)
     along = -np.array(view.camera.position, np.float32)
     along /= along @ forward
@@ -38,7 +38,7 @@ def narrow_sides(points: np.ndarray, view: LayerView, config: ReconstructionConf
     return points - back[:, None].astype(np.float32) * along
 
 
-def _spread_rim(view: LayerView, config: ReconstructionConfig) -> np.ndarray:
+def spread_rim(view: LayerView, config: ReconstructionConfig) -> np.ndarray:
     """How deep the outline around each pixel lies, (SIZE, SIZE)."""
     edge = view.mask & grow(~view.mask, config.rim_pixels)
     return _spread_deepest(np.where(edge, view.front, -np.inf), config)  # the head is before the body
@@ -78,7 +78,7 @@ def close_sides(deep: np.ndarray, view: LayerView, uv: np.ndarray, depth: np.nda
     low, high = config.side_radii
     wide = np.clip((radius / (2 * calm) - low) / (high - low), 0, 1)
     edge = width - 0.5 + wide * (blur_masked(width[None], view.mask, calm)[0] - width)  # frays would go on as ridges
-    rim = blur_box(blur_box(_spread_rim(view, config), config.side_radius), config.side_radius)  # even inside, too
+    rim = blur_box(blur_box(spread_rim(view, config), config.side_radius), config.side_radius)  # even inside, too
     swelling = config.side_swelling * calm * wide  # what calming adds at the outline
     maps = np.stack([edge, swelling, radius, rim, _spread_deepest(back, config)]).astype(np.float32)
     edge, swelling, radius, rim, back = view.inside(maps, uv).T

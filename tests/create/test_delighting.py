@@ -74,3 +74,12 @@ def test_a_black_or_white_photo_or_none_at_all_is_no_reason_to_fail(value):
     made = delighting.refine_albedo(layers, image)
     assert np.isfinite(made).all() and (made[Layer.BASE_COLOR] >= 0).all() and (made[Layer.BASE_COLOR] <= 1).all()
     np.testing.assert_array_equal(delighting.refine_albedo(layers, image * 0), layers)
+
+
+def test_what_is_dark_beside_what_is_pale_is_no_shadow_of_it():
+    """A ball, black on the right, in even light, which a network takes for grey there, in a shadow."""
+    true, found = (np.where(np.arange(SIZE) > SIZE // 2, dark, 0.8) * np.ones((3, SIZE, 1)) for dark in (0.1, 0.5))
+    layers, image = ball(true, found)
+    made = delighting.refine_albedo(layers, image)
+    pale, black = (srgb_decode(made[Layer.BASE_COLOR][:, 64, at]) for at in (44, 84))
+    assert (pale / black > 3).all() and (pale <= 0.92).all()
