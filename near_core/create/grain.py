@@ -9,10 +9,10 @@ from ..image.filters import blur_masked, distances, grow
 from ..models.mini.layout import SIZE, MaterialColumn
 from .rims import spread_rim
 from .thickness import fit_discs
-from .view import PhotoView, look_up, project, reach
+from .view import LayerView, look_up, project, reach
 
 
-def find_grain(view: PhotoView) -> np.ndarray:
+def find_grain(view: LayerView) -> np.ndarray:
     """How each pixel's colour differs from its surroundings', (3, SIZE, SIZE) display colours; nowhere more than in the
     calm parts of the object: what there is everywhere is grain, what stands out, as an eye, there is one of."""
     config = view.config
@@ -24,7 +24,7 @@ def find_grain(view: PhotoView) -> np.ndarray:
     return (grain * np.minimum(usual / np.maximum(strength, 1e-6), 1)).astype(np.float32)
 
 
-def continue_grain(points: np.ndarray, normals: np.ndarray, view: PhotoView) -> np.ndarray:
+def continue_grain(points: np.ndarray, normals: np.ndarray, view: LayerView) -> np.ndarray:
     """The grain at points (P, 3) with normals (P, 3) that a photo does not show, (P, 3) display colours. What faces
     away has that of the front before it. What faces aside, or up and down, has that of the place which lies as far
     inside the outline as it lies behind it, as if the surface were unfolded there, and back again from the middle of
