@@ -43,8 +43,7 @@ class Holes:
             if proxy is None or proxy.type != "MESH" or not np.isfinite(matrix).all() or scale < 1e-9:
                 continue
             size = max(float(pixel @ matrix[:, 3]), 1e-9) * pixels / scale
-            ob = self._add(self._inflate(proxy, size))
-            ob.matrix_world = Matrix(matrix.tolist())
+            ob = self._place(self._inflate(proxy, size), Matrix(matrix.tolist()))
             if np.ptp(places, 0).max() > 0:
                 cycles_motion.animate(ob, places, time, shutter)
 
@@ -55,6 +54,17 @@ class Holes:
             mesh.from_pydata(squares.reshape(-1, 3), [], np.arange(4 * len(squares)).reshape(-1, 4))
             self._screens = mesh
             self._add(mesh)
+
+    def _place(self, mesh: Any, matrix: Matrix) -> Any:
+        """Adds a hole where a matrix puts it; gives what moves it, a parent where that shears, which no object does."""
+        ob = mover = self._add(mesh)
+        straight = Matrix.LocRotScale(*matrix.decompose())
+        sheared = straight.inverted_safe() @ matrix
+        if not np.allclose(sheared, np.eye(4), rtol=0, atol=1e-4):
+            ob.parent = mover = self._add(None)
+            ob.matrix_parent_inverse = sheared
+        mover.matrix_world = straight
+        return mover
 
     def _add(self, mesh: Any) -> Any:
         ob: Any = bpy.data.objects.new("NeAR hole", mesh)

@@ -4,11 +4,13 @@ import bpy
 import numpy as np
 import pytest
 import stage
+from mathutils import Matrix
 
 from near_blender.client import client
+from near_blender.cycles import front
 from near_blender.engine import surroundings
 from near_core.create.create import create_from_mesh
-from tests.create.test_skin import ball
+from tests.create import test_skin
 
 
 @pytest.fixture
@@ -18,7 +20,7 @@ def scene(monkeypatch):
     monkeypatch.setattr(surroundings, "ASSET_FACES", 0)
     scene = stage.make_stage()
     stage.set_color(scene.world, (0.5, 0.5, 0.5))
-    stage.add_asset(create_from_mesh(ball(24), name="Ball"), location=(0, 0, -0.3))
+    stage.add_asset(create_from_mesh(test_skin.ball(24), name="Ball"), location=(0, 0, -0.3))
     bpy.ops.mesh.primitive_plane_add(size=20, location=(0, 0, -0.7))
     bpy.ops.mesh.primitive_cube_add(size=1, location=(0, 2, 0))
     bpy.context.object.scale = 4, 0.1, 1
@@ -78,3 +80,21 @@ def test_screens_are_gone_from_the_next_picture(scene, drawn, tmp_path):
     bpy.data.objects["Asset"].location.x = 30
     stage.render(scene, tmp_path)
     assert (drawn[-1].result()["passes"]["Depth"][24, 32] < 1e9).all()
+
+
+@pytest.mark.parametrize("moves", [False, True])
+def test_holes_are_sheared_as_their_assets_are(ball, moves):
+    """Else the floor inside of one that sinks into it is seen, black."""
+    scene, ob = stage.make_stage(), stage.add_asset(ball)
+    matrix = np.array(Matrix.Diagonal((2, 1, 1, 1)) @ Matrix.Rotation(0.7, 4, "Y"))
+    places = np.stack([matrix, matrix])
+    places[:, 2, 3] = (-0.5, 0.5) if moves else 0
+    holes = front.Holes(scene, lambda each: each.data)
+    holes.cut([{"name": ob.name_full, "matrix": places}], np.array([0, 0, 0, 0.01]), 2, scene.frame_current, 0.5)
+    bpy.context.view_layer.update()
+    (hole,) = [each for each in scene.objects if each.type == "MESH" and each != ob]
+    assert np.allclose(hole.matrix_world, matrix, atol=1e-4)
+    scene.frame_set(scene.frame_current, subframe=0.25)
+    assert hole.matrix_world.translation.z == pytest.approx(0.5 * moves, abs=1e-4)
+    holes.close()
+    assert set(scene.objects) == {ob, scene.camera}
