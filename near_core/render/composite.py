@@ -75,7 +75,7 @@ def compose(assets: dict[str, np.ndarray], ordinary: dict[str, np.ndarray], fron
     at the assets, (H, W) or one for all; with 0 nothing sinks into anything. blurred: whether assets are: where they
     are in a pixel for a part of the time, `front` has what is seen meanwhile, too. Returns ordinary's passes but COVER.
     """
-    front = _clean(front, ordinary, config) if front is not None and blurred else front
+    front = None if front is None else _clean(front, ordinary, blurred, config)
     if front is not None and np.any(pixel):
         seen = _find_seen(assets, ordinary, front, pixel, blurred, config)
         assets, held = _fade(assets, seen), held * seen
@@ -108,11 +108,13 @@ def _empty(made: dict[str, np.ndarray], hole: np.ndarray, left: float) -> None:
             made[name] *= seen
 
 
-def _clean(front: dict[str, np.ndarray], ordinary: dict[str, np.ndarray], config: CompositeConfig
+def _clean(front: dict[str, np.ndarray], ordinary: dict[str, np.ndarray], blurred: bool, config: CompositeConfig
            ) -> dict[str, np.ndarray]:
     """front without the grain of its alpha, which nobody denoises: what both pictures' colours show stays, and so does
-    what varies more than few samples make it."""
+    what varies more than few samples make it. What is sharp has grain in a haze alone, that covers a part of all pixels
+    around."""
     mixed = (front["Combined"][..., 3] > 0) & (front["Combined"][..., 3] < 1)
+    mixed = mixed if blurred else filters.local_maximum(~mixed * 1.0, config.hole_edge) < 1
     if not mixed.any():
         return front
     ends, reach = [np.flatnonzero(mixed.any(axis)) for axis in (1, 0)], 3 * config.hole_edge
@@ -124,7 +126,8 @@ def _clean(front: dict[str, np.ndarray], ordinary: dict[str, np.ndarray], config
     fit = fit_to_guide(alpha, guide, config.hole_edge, config.even)
     smooth = np.clip((fit[..., :-1] * guide).sum(-1) + fit[..., -1], 0, 1)
     mean, varies = (filters.blur_box(each, config.hole_edge) for each in (alpha, (alpha - smooth) ** 2))
-    kept = np.clip(varies / np.maximum(config.sharp * mean * (1 - mean), 1e-9) - 1, 0, 1)
+    sharp = np.maximum((config.sharp if blurred else config.hazy) * mean * (1 - mean), 1e-9)
+    kept = np.where(blurred | mixed[part], np.clip(varies / sharp - 1, 0, 1), 1)
     made = front["Combined"].copy()
     made[part][..., 3] = smooth + kept * (alpha - smooth)
     return front | {"Combined": made}

@@ -106,4 +106,5 @@ class CompositeConfig:
     glare: float = 16.0  # times a picture's mean: what is brighter tells no more of where something ends
     even: float = 1e-5  # variance of pictures over their means, squared, that shows no edge
     sharp: float = 0.2  # of the greatest variance of a coverage, from which it is no grain
+    hazy: float = 0.03  # the same of what is not blurred: Cycles' samples of fog differ less
     rim: float = 32.0  # pixels before an asset that may be cut away with it

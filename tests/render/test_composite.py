@@ -267,3 +267,17 @@ def test_the_edge_of_what_is_out_of_focus_has_no_grain(before):
     off = compose(asset, ordinary, front, pixel=0.01, blurred=True)["Combined"][8:-8, :, :3] - share[8:-8]
     assert off.std(0).max() < 0.06, "0.17 where it is left alone"
     assert np.sqrt((off ** 2).mean()) < 0.02 and np.abs(off.mean(0)).max() < 0.05
+
+
+def test_fog_before_an_asset_has_no_grain():
+    """Colours are denoised, the alpha of what is in front is not; a bar in the fog keeps its edges."""
+    rng = np.random.default_rng(0)
+    fog = np.full((40, 40, 1), 0.5, np.float32)
+    fog[:, 30:34] = 1  # the bar
+    alpha = np.where(fog < 1, np.clip(fog + 0.05 * rng.standard_normal(fog.shape), 0, 1), 1).astype(np.float32)
+    front = {"Combined": np.concatenate([np.tile(0.2 * fog, 3), alpha], 2), "Depth": np.full((40, 40, 1), 2, np.float32)}
+    ordinary = {"Combined": np.ones((40, 40, 4), np.float32), "Depth": np.full((40, 40, 1), 9, np.float32)}
+    asset = {"Combined": np.ones((40, 40, 4), np.float32), "Depth": np.full((40, 40, 1), 4, np.float32)}
+    off = compose(asset, ordinary, front)["Combined"][..., 0] - (0.2 * fog + 1 - fog)[..., 0]
+    assert off[4:-4, 4:26].std() < 0.015, "0.05 where it is left alone"
+    assert np.abs(off[:, 30:34]).max() < 1e-6
