@@ -18,8 +18,8 @@ class SamplingConfig:
     maximum_sides: int = 4  # differently directed pieces of surface that are kept apart in one cell
     same_side: float = 0.3  # cosine between normals of one piece, at least
     minimum_opacity: float = 0.02  # 0..1; a fainter surfel is left out
-    sky_directions: int = 64  # in which surfels look for the sky
-    visible_share: float = 0.03  # of these directions; a side from which more find the sky can be seen
+    sky_directions: int = 48  # in which surfels look for the sky, those beside them in others
+    least_sights: int = 4  # of it by a wall of 4 x 4 cells together, from which it can be seen; fewer are leaks of cells
 
 
 @dataclass(frozen=True)

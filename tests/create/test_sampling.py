@@ -78,6 +78,19 @@ def test_a_sheet_has_two_sides():
     assert np.abs(np.abs(surfels.normal[:, 2]) - 1).max() < 1e-5
 
 
+@pytest.mark.parametrize("window", [0.0, 0.3])
+def test_a_room_is_seen_from_inside_through_its_window(window):
+    """Walls without thickness: the far one sees 1 % of all directions through it."""
+    box = trimesh.creation.box((0.8, 0.8, 0.8)).subdivide().subdivide().subdivide().subdivide()
+    middle = box.triangles_center
+    box.update_faces((middle[:, 0] < 0.39) | (np.abs(middle[:, 1:]).max(1) > window / 2))
+    surfels = sampling.sample_surfels(plain(box))
+    far = surfels.take((surfels.position[:, 0] < -0.395) & (np.abs(surfels.position[:, 1:]).max(1) < 0.38))
+    inside = far.normal[:, 0] > 0.9
+    assert area(far.take(~inside)) == pytest.approx(0.76 ** 2, rel=0.05)
+    assert area(far.take(inside)) == pytest.approx(0.76 ** 2 if window else 0, rel=0.1, abs=0.005)
+
+
 def test_a_thin_plate_keeps_its_sides_apart():
     plate = plain(trimesh.creation.box((0.9, 0.9, 0.4 * CELL)))
     surfels = sampling.sample_surfels(plate)
