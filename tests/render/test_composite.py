@@ -275,7 +275,8 @@ def test_fog_before_an_asset_has_no_grain():
     fog = np.full((40, 40, 1), 0.5, np.float32)
     fog[:, 30:34] = 1  # the bar
     alpha = np.where(fog < 1, np.clip(fog + 0.05 * rng.standard_normal(fog.shape), 0, 1), 1).astype(np.float32)
-    front = {"Combined": np.concatenate([np.tile(0.2 * fog, 3), alpha], 2), "Depth": np.full((40, 40, 1), 2, np.float32)}
+    haze = np.concatenate([np.tile(0.2 * fog, 3), alpha], 2)
+    front = {"Combined": haze, "Depth": np.full((40, 40, 1), 2, np.float32)}
     ordinary = {"Combined": np.ones((40, 40, 4), np.float32), "Depth": np.full((40, 40, 1), 9, np.float32)}
     asset = {"Combined": np.ones((40, 40, 4), np.float32), "Depth": np.full((40, 40, 1), 4, np.float32)}
     off = compose(asset, ordinary, front)["Combined"][..., 0] - (0.2 * fog + 1 - fog)[..., 0]
