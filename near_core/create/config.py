@@ -19,7 +19,7 @@ class SamplingConfig:
     same_side: float = 0.3  # cosine between normals of one piece, at least
     minimum_opacity: float = 0.02  # 0..1; a fainter surfel is left out
     sky_directions: int = 48  # in which surfels look for the sky, those beside them in others
-    least_sights: int = 4  # of it by a wall of 4 x 4 cells together, from which it can be seen; fewer are leaks of cells
+    least_sights: int = 4  # of it by a wall of 4 x 4 cells together, from which it can be seen; fewer are leaks
 
 
 @dataclass(frozen=True)

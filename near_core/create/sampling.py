@@ -18,7 +18,6 @@ from ..progress import Progress, part, silent
 from .config import SamplingConfig
 
 CHUNK = 1 << 16  # samples worked on at once; they stay in the processor's cache
-AT_ONCE = 1 << 16  # surfels whose rays are traced between two looks at progress
 _COLORED = "base_color_map", "emission_map"
 
 
@@ -143,23 +142,19 @@ def find_visible_sides(surfels: Surfels, resolution: int = SURFEL_RESOLUTION, pr
     # without the skip of lighting rays, since the far wall of a thin bar has to hide the bar's inside
     lattice = grid.Grid(both.position, both.normal, resolution, skip=0.0, lift=0.05)
     turns = np.linalg.qr(np.random.default_rng(0).standard_normal((4, 3, 3)))[0].astype(np.float32)
-    directions = fibonacci_sphere(config.sky_directions)
     wall, place = _divide_walls(both, resolution)
 
     def seen(index: np.ndarray, report: Progress) -> np.ndarray:
         found = np.zeros(len(both), np.int32)
-        for start in range(0, len(index), AT_ONCE):
-            report("Finding the visible sides", start / len(index))
-            some = index[start:start + AT_ONCE]
-            for number, turn in enumerate(turns):
-                rows = some[place[some] == number].astype(np.int32)
-                found[rows] = (lattice.trace_table(directions @ turn, index=rows) == -1).sum(1)
+        for number, directions in enumerate(fibonacci_sphere(config.sky_directions) @ turns):
+            report("Finding the visible sides", number / len(turns))
+            rows = index[place[index] == number].astype(np.int32)
+            found[rows] = (lattice.trace_table(directions, index=rows) == -1).sum(1)
         return np.bincount(wall[index], found[index])[wall[index]] >= config.least_sights
 
     behind = np.flatnonzero(seen(np.arange(len(surfels), len(both)), part(progress, 0.0, 0.7)))
     keep = np.ones(len(surfels), bool)
-    if len(behind):
-        keep[behind[~seen(behind, part(progress, 0.7, 1.0))]] = False
+    keep[behind[~seen(behind, part(progress, 0.7, 1.0))]] = False
     progress("Finding the visible sides", 1.0)
     return np.flatnonzero(keep), behind
 
@@ -168,10 +163,8 @@ def _divide_walls(surfels: Surfels, resolution: int) -> tuple[np.ndarray, np.nda
     """Which surfels are pieces of one wall, four cells wide, that face alike, (M,) numbers; and a number 0..3 of each
     that no other has among 2 x 2 of them, whichever way the wall faces, (M,)."""
     x, y, z = np.clip((surfels.position.T + 0.5) * resolution, 0, resolution - 1).astype(np.int64)
-    axis = np.abs(surfels.normal).argmax(1)
-    side = 2 * axis + (surfels.normal[np.arange(len(axis)), axis] > 0)
-    block = _cells(surfels.position, -(-resolution // 4))
-    return _renumbered(6 * block + side), ((x ^ z) & 1) + 2 * ((y ^ z) & 1)
+    side = np.concatenate([surfels.normal, -surfels.normal], 1).argmax(1)
+    return _renumbered(6 * _cells(surfels.position, -(-resolution // 4)) + side), ((x ^ z) & 1) + 2 * ((y ^ z) & 1)
 
 
 @dataclass
