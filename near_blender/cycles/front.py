@@ -60,7 +60,7 @@ class Holes:
         ob = mover = self._add(mesh)
         straight = Matrix.LocRotScale(*matrix.decompose())
         sheared = straight.inverted_safe() @ matrix
-        if not np.allclose(sheared, np.eye(4), rtol=0, atol=1e-4):
+        if not np.allclose(np.array(sheared), np.eye(4), rtol=0, atol=1e-4):
             ob.parent = mover = self._add(None)
             ob.matrix_parent_inverse = sheared
         mover.matrix_world = straight
