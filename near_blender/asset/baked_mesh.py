@@ -9,6 +9,7 @@ from typing import Any
 
 import bpy
 import numpy as np
+from mathutils import Matrix
 
 from .. import colorspace, scratch
 from .._core import directions, errors, files
@@ -22,7 +23,10 @@ _COLORS = "base_color", "emission"  # maps that are colours
 def build(context: bpy.types.Context, made: meshes.Mesh, source: Any) -> bpy.types.Object:
     """An object for a mesh in the asset's frame, where `source`, the asset's object, shows it; alone selected and
     active."""
-    mesh = make_mesh(move(made, proxy.compute_asset_matrix(source, np.eye(4))), source.name, f"{source.name} Baked")
+    place = source.matrix_world
+    straight = Matrix.LocRotScale(*place.decompose())
+    sheared = np.array(straight.inverted_safe() @ place)  # which the object cannot be
+    mesh = make_mesh(move(made, proxy.compute_asset_matrix(source, sheared)), source.name, f"{source.name} Baked")
     ob = bpy.data.objects.new(mesh.name, mesh)
     homes = [each for each in source.users_collection if each.is_editable]
     (homes or [context.scene.collection])[0].objects.link(ob)
@@ -30,7 +34,7 @@ def build(context: bpy.types.Context, made: meshes.Mesh, source: Any) -> bpy.typ
     if ob.name not in context.view_layer.objects:  # another scene or view layer was opened meanwhile
         context.scene.collection.objects.link(ob)
         context.view_layer.update()
-    ob.matrix_world = source.matrix_world
+    ob.matrix_world = straight
     for other in context.selected_objects:
         other.select_set(False)
     ob.select_set(True)

@@ -2,11 +2,13 @@
 
 from dataclasses import replace
 
+import bpy
 import numpy as np
 import pytest
+import stage
 
 from near_blender import colorspace
-from near_blender.asset import baked_mesh
+from near_blender.asset import baked_mesh, proxy
 from near_core import directions
 from near_core import mesh as meshes
 
@@ -61,3 +63,15 @@ def test_normals_are_the_meshs(square, kind):
     wanted = directions.unit(wanted).astype(np.float32)
     made = read_normals(roof if kind == "of faces" else replace(roof, corner_normal=wanted))
     assert np.allclose(made, wanted, atol=2e-3)
+
+
+def test_it_stands_where_a_sheared_asset_does(square, ball):
+    source, parent = stage.add_asset(ball), bpy.data.objects.new("Parent", None)
+    bpy.context.scene.collection.objects.link(parent)
+    parent.scale, source.parent, source.rotation_euler = (2, 1, 1), parent, (0, 0.7, 0.2)
+    bpy.context.view_layer.update()
+    made = baked_mesh.build(bpy.context, square, source)
+    bpy.context.view_layer.update()
+    matrix = proxy.compute_asset_matrix(source, np.array(source.matrix_world))
+    wanted = square.vertices @ matrix[:3, :3].T + matrix[:3, 3]
+    assert np.allclose([made.matrix_world @ vertex.co for vertex in made.data.vertices], wanted, atol=1e-5)
