@@ -23,7 +23,7 @@ ADDON = "bl_ext.user_default.near"
 PASSES = ("Combined", "Depth", "Normal", "Base Color", "Roughness", "Metallic", "Shadow")
 TILE = (480, 270)  # pixels of one picture in the contact sheet
 SIZE, TABLE_SIZE = (960, 540), (1280, 720)  # pixels of a picture; of the table's
-LIGHTS = (("forest", 0), ("sunset", 0), ("sunset", 120))  # HDRIs that ship with Blender, degrees about Z
+LIGHTS = (("forest", 0), ("sunset", 60), ("sunset", 150))  # HDRIs that ship with Blender, degrees about Z
 AZIMUTHS = (10, -35)  # degrees, where the two cameras stand
 PLACES = ((-0.95, 0.4), (-0.55, -0.5), (0.05, 0.5), (1.05, 0.35), (0.5, -0.5))  # metres, x and y of the five assets
 TABLE = {  # those on the table, by their place: longest side and middle of the foot in metres, degrees about Z
@@ -112,6 +112,12 @@ class Demo:
         scene.view_settings.view_transform = "AgX"
         scene.near.samples = 32
 
+    def put_ground(self) -> None:
+        """What catches shadows at the assets' feet, so that they stand in the map's picture."""
+        bpy.ops.mesh.primitive_plane_add(size=40)
+        bpy.context.object.name, bpy.context.object.is_shadow_catcher = "Ground", True
+        bpy.context.scene.near.samples = 8
+
     def camera(self, azimuth: float) -> None:
         scene = bpy.context.scene
         if scene.camera is None:
@@ -140,6 +146,11 @@ class Demo:
             raise RuntimeError(f"{path.name} was not written")
         if not multilayer:
             self.pictures.append((label, path))
+
+    def render_passes(self) -> None:
+        """The assets' own passes, without the ground."""
+        bpy.data.objects["Ground"].hide_render = True
+        self.render("", self.out / "passes.exr", multilayer=True)
 
     # --- what is shown of it
 
@@ -187,13 +198,14 @@ class Demo:
                                       azimuth=math.radians(30), elevation=math.radians(20), fov=math.radians(32)))
         self.step("create from a mesh", self.create_from_mesh)
         self.step("export and import a .near file", self.export_and_import)
+        self.step("put a shadow catcher below", self.put_ground)
         for name, degrees in LIGHTS:
             for azimuth in AZIMUTHS:
                 label = f"{name} turned {degrees}, camera at {azimuth}"
                 still_life.build_world(name, degrees)
                 self.camera(azimuth)
                 self.step(f"F12: {label}", self.render, label, self.out / f"{name}_{degrees}_{azimuth}.png")
-        self.step("F12: every pass", self.render, "", self.out / "passes.exr", True)
+        self.step("F12: every pass", self.render_passes)
         self.step("lay a table with a lamp", self.lay_table)
         self.step("F12: a table with a lamp", self.render, "a table with a lamp", self.out / "table.png", False,
                   TABLE_SIZE)
