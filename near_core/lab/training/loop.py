@@ -168,14 +168,20 @@ class Run:
         self.minutes = float(clock)
 
     def update(self, loss: Tensor) -> None:
-        """One step of the optimizer and of the moving average of the weights."""
+        """One step of the optimizer and of the moving average of the weights.
+
+        A batch whose gradients are not finite teaches nothing: one such step would leave no weight that is a number.
+        """
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         if self.world > 1:
             self.average_gradients()
         for group in self.optimizer.param_groups:
             group["lr"] = rate_at(self.config, self.step, self.minutes) * group["share"]
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        if not torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0).isfinite():
+            running = {key: self.average[key] for key, _ in self.network.named_buffers() if key in self.average}
+            self.network.load_state_dict(running, strict=False)  # what it counted of that batch is lost, too
+            return
         self.optimizer.step()
         self.step += 1
         keep = min(0.998, self.step / (self.step + 20))

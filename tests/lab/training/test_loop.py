@@ -50,6 +50,18 @@ def test_two_processes_step_as_one(tmp_path):
         torch.testing.assert_close(first[key], kept[key], rtol=1e-5, atol=1e-6)
 
 
+def test_a_batch_that_is_no_number_teaches_nothing(tmp_path):
+    network = torch.nn.Sequential(torch.nn.BatchNorm1d(3), torch.nn.Linear(3, 1))
+    run = loop.Run(loop.RunConfig(out=tmp_path, rate=0.1, warm_up=1), network)
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    run.update(network(torch.full((4, 3), torch.nan)).square().mean())
+    for key, value in network.state_dict().items():
+        torch.testing.assert_close(value, before[key], rtol=0, atol=0)
+    run.update(network(torch.arange(12.0).reshape(4, 3)).square().mean())
+    assert run.step == 1 and all(value.isfinite().all() for value in run.average.values())
+    assert not torch.equal(network[1].weight, before["1.weight"])
+
+
 def test_the_rate_warms_up_and_falls():
     config = loop.RunConfig(out=Path("run"), minutes=10.0, rate=0.1, warm_up=10)
     assert loop.rate_at(config, 0, 0.0) == pytest.approx(0.01)
