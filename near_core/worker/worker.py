@@ -168,11 +168,11 @@ def _tell(error: NearError) -> dict[str, Any]:
     return {"event": "error", "what": error.what, "fix": error.fix}
 
 
-def die_with(parent: int) -> None:
-    """Kills this process when the one that started it dies (Linux; elsewhere the closed pipe does it)."""
+def die_with(parent: int, by: int = signal.SIGTERM) -> None:
+    """Ends this process by a signal when the one that started it dies (Linux; elsewhere the closed pipe does it)."""
     if sys.platform != "linux":
         return
-    ctypes.CDLL(None).prctl(1, int(signal.SIGKILL), 0, 0, 0)  # 1 = PR_SET_PDEATHSIG
+    ctypes.CDLL(None).prctl(1, int(by), 0, 0, 0)  # 1 = PR_SET_PDEATHSIG
     if os.getppid() != parent:  # it died before we asked
         os._exit(0)
 
@@ -184,7 +184,7 @@ def main(folder: str, parent: str) -> None:
 
 def serve(folder: str, parent: str, operations: Any) -> None:
     """main with other operations, which are called on the thread that calls this."""
-    die_with(int(parent))
+    die_with(int(parent), signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C in a terminal is meant for Blender, which will tell us
     read, write = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
