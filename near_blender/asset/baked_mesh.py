@@ -9,7 +9,6 @@ from typing import Any
 
 import bpy
 import numpy as np
-from mathutils import Matrix
 
 from .. import colorspace, scratch
 from .._core import directions, errors, files
@@ -23,9 +22,7 @@ _COLORS = "base_color", "emission"  # maps that are colours
 def build(context: bpy.types.Context, made: meshes.Mesh, source: Any) -> bpy.types.Object:
     """An object for a mesh in the asset's frame, where `source`, the asset's object, shows it; alone selected and
     active."""
-    place = source.matrix_world
-    straight = Matrix.LocRotScale(*place.decompose())
-    sheared = np.array(straight.inverted_safe() @ place)  # which the object cannot be
+    straight, sheared = proxy.take_shear(source.matrix_world)
     mesh = make_mesh(move(made, proxy.compute_asset_matrix(source, sheared)), source.name, f"{source.name} Baked")
     ob = bpy.data.objects.new(mesh.name, mesh)
     homes = [each for each in source.users_collection if each.is_editable]

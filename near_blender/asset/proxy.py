@@ -8,6 +8,7 @@ from typing import Any
 import bmesh
 import bpy
 import numpy as np
+from mathutils import Matrix
 
 from .. import colorspace
 from .._core import asset as assets
@@ -112,6 +113,13 @@ def compute_asset_matrix(ob: bpy.types.Object, matrix_world: np.ndarray) -> np.n
     Where the base mesh was moved, scaled or turned (Apply Transform, Set Origin, edit mode), that is part of it.
     """
     return np.asarray(matrix_world, np.float64) @ _fit(ob)
+
+
+def take_shear(matrix: Matrix) -> tuple[Matrix, np.ndarray]:
+    """Of an object -> world matrix (4, 4) what an object without parent can have, and what is to be done before it,
+    (4, 4) float64, the unit matrix where parents do not shear."""
+    straight = Matrix.LocRotScale(*matrix.decompose())
+    return straight, np.array(straight.inverted_safe() @ matrix)
 
 
 def _fit(ob: bpy.types.Object) -> np.ndarray:

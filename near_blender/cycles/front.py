@@ -11,6 +11,7 @@ import bpy
 import numpy as np
 from mathutils import Matrix
 
+from ..asset.proxy import take_shear
 from . import motion as cycles_motion
 
 _UNSEEN = ("visible_diffuse", "visible_glossy", "visible_transmission", "visible_volume_scatter", "visible_shadow")
@@ -58,11 +59,10 @@ class Holes:
     def _place(self, mesh: Any, matrix: Matrix) -> Any:
         """Adds a hole where a matrix puts it; gives what moves it, a parent where that shears, which no object does."""
         ob = mover = self._add(mesh)
-        straight = Matrix.LocRotScale(*matrix.decompose())
-        sheared = straight.inverted_safe() @ matrix
-        if not np.allclose(np.array(sheared), np.eye(4), rtol=0, atol=1e-4):
+        straight, sheared = take_shear(matrix)
+        if not np.allclose(sheared, np.eye(4), rtol=0, atol=1e-4):
             ob.parent = mover = self._add(None)
-            ob.matrix_parent_inverse = sheared
+            ob.matrix_parent_inverse = Matrix(sheared.tolist())
         mover.matrix_world = straight
         return mover
 
