@@ -17,7 +17,7 @@ from mathutils import Matrix
 from .. import colorspace
 from .._core import scene as scenes
 from ..client import cycles_loss
-from .stage import Drawing, add_object, append, look_around, set_up
+from .stage import Drawing, add_object, alone, append, look_around, set_up
 
 SIZES = {"POINT": (512, 256), "SPOT": (256, 256), "AREA": (128, 128)}  # texels of a pattern
 _SAMPLES = {"POINT": 16, "SPOT": 16, "AREA": 64}
@@ -33,15 +33,11 @@ def bake(request: Any) -> np.ndarray:
     request: path of a .blend file, name of the lamp in it, turn (3, 3) of the lamp in the world, frame, painted, and
     surface: whether the face of an area is meant, as lamp_nodes.LampNodes.surface. Raises NearError, Cancelled.
     """
-    data: Any = bpy.data
-    window = bpy.context.window_manager.windows[0]
-    shown, before = window.scene, set(data.images)
-    light: Any = append("lights", request)
-    cycles_loss.restore_painted(request["painted"], set(data.images) - before)
-    scene = data.scenes.new("Lamp")
-    window.scene = scene  # a scene in no window would be drawn at frame 1
-    plain: Any = data.lights.new("Plain", light.type)
-    try:
+    with alone("Lamp") as scene:
+        before = set(bpy.data.images)
+        light: Any = append("lights", request)
+        cycles_loss.restore_painted(request["painted"], set(bpy.data.images) - before)
+        plain: Any = bpy.data.lights.new("Plain", light.type)
         _prepare(scene, light, request)
         for each in (light, plain):
             _make_small(each)
@@ -56,12 +52,6 @@ def bake(request: Any) -> np.ndarray:
         made = _draw(scene, request)
         lamp.data = plain
         whole = _draw(scene, request)
-    finally:
-        window.scene = shown
-        data.scenes.remove(scene)
-        data.lights.remove(light)
-        data.lights.remove(plain)
-        data.orphans_purge(do_recursive=True)
     return np.where(whole > _FAINT * whole.max(), made / np.maximum(whole, 1e-9), 0).astype(np.float32)
 
 

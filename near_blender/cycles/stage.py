@@ -331,6 +331,23 @@ def can_denoise(scene: Any) -> bool:
     return True
 
 
+@contextlib.contextmanager
+def alone(name: str) -> Iterator[Any]:
+    """A scene in the window, since what is drawn has to be in one; all that comes meanwhile goes with it. Nothing else
+    does: what the open scene shows later may have no user now."""
+    data: Any = bpy.data
+    window = bpy.context.window_manager.windows[0]
+    shown, there = window.scene, set(data.user_map())
+    scene = data.scenes.new(name)
+    window.scene = scene  # one in no window would be drawn at frame 1
+    try:
+        yield scene
+    finally:
+        window.scene = shown
+        data.scenes.remove(scene)
+        data.batch_remove(set(data.user_map()) - there)  # what was appended may be kept by a fake user
+
+
 def append(kind: str, request: Any) -> Any:
     """The datablock `request["name"]` of a kind, as "objects", from the file `request["path"]`. Raises NearError."""
     libraries: Any = bpy.data.libraries

@@ -22,7 +22,7 @@ from .._core import mesh as meshes
 from ..client import cycles_loss
 from ..scene import geometry
 from ..shaders import materials, node_trees, shader_nodes
-from .stage import add_object, append, set_up
+from .stage import add_object, alone, append, set_up
 
 _data: Any = bpy.data  # the stubs lack some of it
 UV = "NeAR Bake"
@@ -63,21 +63,14 @@ def read(request: Any) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _alone() -> Iterator[Any]:
-    """A scene in the window, since what is baked has to be in one; all that comes meanwhile goes with it. Meanwhile the
-    materials of the open scene have other names: what is appended keeps its own."""
-    window = bpy.context.window_manager.windows[0]
-    shown, there = window.scene, set(_data.user_map())
+    """As stage.alone; meanwhile the materials of the open scene have other names: what is appended keeps its own."""
     names = {material: material.name for material in _data.materials if material.library is None}
     for number, material in enumerate(names):
         material.name = f"NeAR {number}"
-    scene = _data.scenes.new("Textures")
-    window.scene = scene
     try:
-        yield scene
+        with alone("Textures") as scene:
+            yield scene
     finally:
-        window.scene = shown
-        _data.scenes.remove(scene)
-        _data.batch_remove(set(_data.user_map()) - there)  # what was appended may be kept by a fake user
         for material, name in names.items():
             material.name = name
 

@@ -11,7 +11,7 @@ import numpy as np
 from .. import colorspace
 from .._core import errors
 from ..client import cycles_loss
-from .stage import Drawing, add_object, look_around, set_up
+from .stage import Drawing, add_object, alone, look_around, set_up
 
 # what a Light Path node says to a ray that left a diffuse surface
 DIFFUSE_RAY = {"Is Camera Ray": 0.0, "Is Diffuse Ray": 1.0, "Ray Depth": 1.0, "Diffuse Depth": 1.0}
@@ -24,38 +24,33 @@ def bake(request: Any) -> dict[str, np.ndarray]:
 
     Raises NearError, Cancelled.
     """
-    libraries: Any = bpy.data.libraries
-    window = bpy.context.window_manager.windows[0]
-    shown, before = window.scene, set(bpy.data.images)
-    try:
-        with libraries.load(request["path"]) as (_, wanted):
-            wanted.worlds = [request["world"]]
-        world = wanted.worlds[0]
-    except OSError as error:
-        raise errors.NearError("The World {name} could not be handed over ({reason}).", "Render again.",
-                               name=request["world"], reason=error) from error
-    if world is None:
-        raise errors.NearError("The World {name} is not in {file} any more.",
-                               "Reload the library, or save your file and open it again.", name=request["world"],
-                               file=Path(request["path"]).name)
-    images = set(bpy.data.images) - before
-    cycles_loss.restore_painted(request["painted"], images)
-    scene = bpy.data.scenes.new("World")
-    window.scene = scene  # a scene in no window would be drawn at frame 1
-    try:
+    with alone("World") as scene:
+        before = set(bpy.data.images)
+        world = _append(request)
+        images = set(bpy.data.images) - before
+        cycles_loss.restore_painted(request["painted"], images)
         _prepare(scene, world, request)
         moving = [_measure_width(image) for image in images if image.source in ("SEQUENCE", "MOVIE")]
         maps = {"seen": _draw(scene, min(max([request["seen_width"], *moving]), request["widest"]), request)}
         if request["lighting"]:
             see_as_diffuse_ray(world.node_tree, set())
             maps["lighting"] = _draw(scene, request["width"], request)
-    finally:
-        window.scene = shown
-        data: Any = bpy.data
-        data.scenes.remove(scene)
-        data.worlds.remove(world)
-        data.orphans_purge(do_recursive=True)
     return maps
+
+
+def _append(request: Any) -> Any:
+    libraries: Any = bpy.data.libraries
+    try:
+        with libraries.load(request["path"]) as (_, wanted):
+            wanted.worlds = [request["world"]]
+    except OSError as error:
+        raise errors.NearError("The World {name} could not be handed over ({reason}).", "Render again.",
+                               name=request["world"], reason=error) from error
+    if wanted.worlds[0] is None:
+        raise errors.NearError("The World {name} is not in {file} any more.",
+                               "Reload the library, or save your file and open it again.", name=request["world"],
+                               file=Path(request["path"]).name)
+    return wanted.worlds[0]
 
 
 def read_pixels(request: Any) -> np.ndarray:

@@ -37,6 +37,13 @@ def draw(scene) -> np.ndarray:
                                     denoise=False).result()["passes"]["Combined"][..., :3]
 
 
+def bake_world(folder) -> None:
+    world = bpy.context.scene.world
+    bpy.data.libraries.write(str(folder / "world.blend"), {world})
+    client.get_cycles().bake_world(str(folder / "world.blend"), world.name, frame=1, width=64, seen_width=64, widest=64,
+                                   samples=1, lighting=False, painted=[]).result()
+
+
 def test_what_looks_at_a_proxy_keeps_it(scene, thin):
     assert cycles_skins.list_payloads() == {"Asset": bpy.data.objects["Asset"].near.asset.name_full}
     bent = stage.add_asset(thin, "Bent")
@@ -76,6 +83,19 @@ def test_cycles_draws_the_skin_until_the_asset_looks_otherwise(scene):
     ob.near.look.hue = 0
     ob.update_tag()
     assert np.allclose(draw(scene), picture, atol=0.02)
+
+
+def test_a_keyed_look_is_seen_beside_a_world_that_is_baked_for_each_frame(scene, tmp_path):
+    """The proxy, which has no user while the skin stands there, outlasts that."""
+    ob = bpy.data.objects["Asset"]
+    for frame, hue in ((1, 0), (2, 0.25)):
+        ob.near.look.hue = hue
+        ob.near.look.keyframe_insert("hue", frame=frame)
+    scene.frame_set(1)
+    draw(scene)
+    bake_world(tmp_path)
+    scene.frame_set(2)
+    assert not np.allclose(draw(scene)[12, 10], 0.5, atol=1e-2), "the proxy, in other colours"
 
 
 def test_what_glows_lights_what_is_ordinary(thin):

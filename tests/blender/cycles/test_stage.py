@@ -21,3 +21,13 @@ def test_the_second_blender_leaves_strokes_out():
     cycles_stage.set_up(bpy.context.scene)
     assert instanced.hide_render and instanced.hide_viewport
     assert bpy.context.object.hide_render and bpy.context.object.hide_viewport and not cube.hide_render
+
+
+def test_what_comes_for_one_bake_goes_and_all_else_stays():
+    """A proxy in whose place a skin stands has no user."""
+    waiting = bpy.data.meshes.new("Waiting")
+    with cycles_stage.alone("Bake") as scene:
+        assert bpy.context.window_manager.windows[0].scene == scene
+        scene.world = bpy.data.worlds.new("Came")
+        scene.world.use_fake_user = True
+    assert waiting.name in bpy.data.meshes and not {"Bake", "Came"} & {each.name for each in bpy.data.user_map()}
