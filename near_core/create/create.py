@@ -124,20 +124,20 @@ def create_from_image(photos: Sequence[Shot | str | Path | np.ndarray], *, name:
         counterclockwise from above. Cameras of several that are not known are found by the agreement of outlines. An
         elevation that is not known is estimated by the photo's look; a lens is what the file says, else photo.FOV.
     mesh: the object's shape, in the asset's frame; cameras that are not known are searched by it (resection.py), from
-        what is told on.
-    matting: what finds the object in a photo that neither mask nor alpha cuts out, one of matting.MATTINGS: our own
-    network, or ISNet, where the extension NeAR Matte is installed.
-    thickness: a hint from HINTS, of how deep the object is: as a thing as thin as a wing, as a round body of its
-    outline, as full as the networks think, alike from all around an upright axis as what was turned on a lathe, or as
-    such a cup, which is open on top; auto: as its parts look, or turned where one photo shows that plainly.
-    symmetry: another hint, one of SYMMETRIES. on: the left is the mirror image of the right, in shape, too; off:
-    nothing is taken from a mirror image; auto: on where photos do not contradict it, but what is seen stays.
-    refine: several photos come back better, since their colours are refined until they do; other views suffer a little
-    where the shape is wrong.
-    normalize: of the mesh, as in create_from_mesh. seed: changes what no photo shows; 0: the middle of what is likely.
+        what is told on. normalize: as in create_from_mesh.
     anchor: (3,) metres, of cameras that stand in a world: where a mesh has its origin in it, or where the object is
-    about. That is found where they look; this tells how far away, where one camera alone does not. None: cameras stand
-    in the asset's frame.
+        about. That is found where they look; this tells how far away, where one camera alone does not. None: cameras
+        stand in the asset's frame.
+    thickness: a hint from HINTS, of how deep the object is: as a thing as thin as a wing, as a round body of its
+        outline, as full as the networks think, alike from all around an upright axis as what was turned on a lathe, or
+        as such a cup, which is open on top; auto: as its parts look, or turned where one photo shows that plainly.
+    symmetry: another hint, one of SYMMETRIES. on: the left is the mirror image of the right, in shape, too; off:
+        nothing is taken from a mirror image; auto: on where photos do not contradict it, but what is seen stays.
+    refine: several photos come back better, since their colours are refined until they do; other views suffer a little
+        where the shape is wrong.
+    seed: changes what no photo shows; 0: the middle of what is likely.
+    matting: what finds the object in a photo that neither mask nor alpha cuts out, one of matting.MATTINGS: our own
+        network, or ISNet, where the extension NeAR Matte is installed.
     notes: takes a sentence for everything the person should know, as a photo that does not fit the others.
     config: what was tuned; for trying other values.
     Raises NearError for a photo without an object, Cancelled when progress does.
@@ -153,15 +153,7 @@ def create_from_image(photos: Sequence[Shot | str | Path | np.ndarray], *, name:
     if mesh is not None and normalize:
         mesh, extent, centre = meshes.normalize(mesh)
     shots = list_shots(photos)
-    pictures = []
-    for number, shot in enumerate(shots):
-        report = part(progress, 0.15 * number / len(shots), 0.15 * (number + 1) / len(shots))
-        matte = matte_of(model, matting, config.matting, shot.hints)
-        pictures.append(prepare(shot.picture, shot.mask, matte, report, config.matting, shot.hints is not None))
-        pictures[-1] = pictures[-1].mirror() if shot.mirrored else pictures[-1]
-        _tell_apart(pictures[-1], shot, notes, config.matting)
-        if number == 0:
-            listener.preview(pictures[0].alpha, pictures[0].rgb)
+    pictures = _cut_out(model, shots, matting, notes, listener, part(progress, 0.0, 0.15), config.matting)
     if anchor is not None and any(shot.camera is not None for shot in shots):
         frame = find_frame(shots, pictures, anchor) if mesh is None else AssetFrame(np.add(anchor, centre), extent)
         shots = [frame.enter(shot) for shot in shots]
@@ -169,19 +161,15 @@ def create_from_image(photos: Sequence[Shot | str | Path | np.ndarray], *, name:
     shots = [shot.narrow() for shot in shots]
     for shot, picture in zip(shots, pictures):
         _require_cube(picture, shot, anchor is None)
-    placed = 0.2  # the share of the time after which all cameras are known
+    unknown = any(shot.camera is None for shot in shots)
+    placed = 0.5 if mesh is None and len(shots) > 1 and unknown else 0.2  # of the time, when all cameras are known
     if mesh is not None:
-        ends = np.linspace(0.15, placed, len(shots) + 1)
-        poses = [PlacedPhoto(shot, photo, _resect(model, photo, shot, mesh, len(shots) == 1, notes,
-                                                  listener, part(progress, *own)))
-                 for shot, photo, *own in zip(shots, pictures, ends, ends[1:])]
+        poses = _resect_each(model, shots, pictures, mesh, notes, listener, part(progress, 0.15, placed))
     elif len(shots) > 1:
-        placed = 0.5 if any(shot.camera is None for shot in shots) else placed
         poses = place_cameras(model, shots, pictures, notes, part(progress, 0.15, placed))
     else:
         poses = [PlacedPhoto(shots[0], pictures[0], _place_camera(model, pictures[0], shots[0], reconstruction))]
-        if shots[0].camera is None:
-            reconstruction = reconstruction.doubt_camera()
+        reconstruction = reconstruction.doubt_camera() if unknown else reconstruction
     listener.views(list_angles(shots, poses))
     views: list[PhotoView] = []
     for number, pose in enumerate(poses):
@@ -196,6 +184,21 @@ def create_from_image(photos: Sequence[Shot | str | Path | np.ndarray], *, name:
     if poses[0].shot.fov == ORTHOGRAPHIC:
         taken = taken.flatten()
     return replace(made, name=name, source=source, extent=extent, camera=to_json(taken))
+
+
+def _cut_out(model: NearMini, shots: list[Shot], matting: str, notes: list[str], listener: Listener,
+             progress: Progress, config: MattingConfig) -> list[Photo]:
+    """Each shot's photo, cut out of its background, as cameras saw it."""
+    photos: list[Photo] = []
+    for number, shot in enumerate(shots):
+        report = part(progress, number / len(shots), (number + 1) / len(shots))
+        matte = matte_of(model, matting, config, shot.hints)
+        photo = prepare(shot.picture, shot.mask, matte, report, config, shot.hints is not None)
+        photos.append(photo.mirror() if shot.mirrored else photo)
+        _tell_apart(photos[-1], shot, notes, config)
+        if number == 0:
+            listener.preview(photos[0].alpha, photos[0].rgb)
+    return photos
 
 
 def _require_cube(photo: Photo, shot: Shot, around_origin: bool) -> None:
@@ -240,6 +243,15 @@ def _place_camera(model: NearMini, photo: Photo, shot: Shot, config: Reconstruct
         if suppose_stack(PhotoView(look_at(model, photo, camera), camera, config)) is not None:
             return camera
     return find_camera(model, photo, azimuth, shot.elevation, lens, config.maximum_shrink)
+
+
+def _resect_each(model: NearMini, shots: list[Shot], photos: list[Photo], mesh: meshes.Mesh, notes: list[str],
+                 listener: Listener, progress: Progress) -> list[PlacedPhoto]:
+    """The photos of a mesh, with the cameras that it was found under."""
+    ends = np.linspace(0, 1, len(shots) + 1)
+    return [PlacedPhoto(shot, photo, _resect(model, photo, shot, mesh, len(shots) == 1, notes, listener,
+                                             part(progress, *own)))
+            for shot, photo, *own in zip(shots, photos, ends, ends[1:])]
 
 
 def _resect(model: NearMini, photo: Photo, shot: Shot, mesh: meshes.Mesh, alone: bool, notes: list[str],
