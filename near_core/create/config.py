@@ -257,6 +257,8 @@ class FusionConfig:
     flat_fade: float = 0.1  # over which ends count as flat ever more
     fill_rounds: int = 2  # over all photos, in which what is missing behind pixels is filled
     gap_radius: int = 2  # cells of 128^3; gaps up to twice as wide are closed where no outline shows them open
+    lean_share: float = 0.5  # of the way to what networks see that normals lean in what is fine: "which way it faces"
+    lean_radius: int = 8  # pixels of 128, twice; what is finer
     most_growth: float = 0.5  # cells of 128^3 by which a shape grows at most where its own photos show more of it
 
 

@@ -27,9 +27,10 @@ from .config import DETAILS, PhotosConfig, ReconstructionConfig, SamplingConfig,
 from .ends import settle_frame
 from .evidence import reconstruct_surface
 from .frames import AssetFrame, find_frame
-from .fusion import fuse_photos, measure_front
+from .fusion import follow_surface, fuse_photos
 from .handedness import seem_reversed
 from .hints import Hints
+from .leaning import lean_normals
 from .material import (
     blend_hidden_material,
     blend_normals,
@@ -291,6 +292,7 @@ def _reconstruct(model: NearMini, views: list[PhotoView], mesh: meshes.Mesh | No
         if len(views) > 1:
             shape, mirrors = reconstruct_surface(model, views, part(progress, 0.0, 0.4), config)
             shape = settle_frame(shape, views, mirrors) if found else shape
+            shape = shape if config.thickness in TURNED else lean_normals(shape, views)
         else:
             deep, config = _find_solid(model, views[0], part(progress, 0.0, 0.4), config)
             shape = extract_surface(deep, views[0], config)
@@ -332,11 +334,8 @@ def _apply_materials(model: NearMini, views: list[PhotoView], shape: meshes.Mesh
     surfels, texels = replace(surfels, emission=None), texels.drop_colors()
     coords, material = sampling.voxelize(shape, surfels)
     progress("Material", 0.4)
-    # what photos show of each other's sides, the shape knows better than each photo by itself; so does what is turned
-    if len(views) > 1 or normal_error is not None and config.thickness in TURNED:
-        for view in views:
-            nearest = measure_front(surfels, view.camera)
-            view.front = np.where(np.isfinite(nearest), nearest, view.front)
+    if len(views) > 1 or normal_error is not None and config.thickness in TURNED:  # which knows its front, too
+        follow_surface(views, surfels.position)
     normals = decode_octahedral(material[:, VoxelMaterial.NORMAL].astype(np.float32))
     slat, confidence = predict_latent(model, views, coords, normals, seed, config.flow_steps)
     progress("Material", 0.55)

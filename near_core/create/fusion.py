@@ -19,17 +19,25 @@ from .symmetry import MIRRORS, Movement, find_mirrors, list_movements, measure_a
 from .view import PhotoView, look_up, project
 
 
-def measure_front(surfels: Surfels, camera: Camera) -> np.ndarray:
-    """How far below the frame's origin the nearest surfel lies at each pixel of a crop, asset units: (SIZE, SIZE)
-    float32, inf where there is none."""
-    uv, depth = project(surfels.position, camera)
+def measure_front(points: np.ndarray, camera: Camera) -> np.ndarray:
+    """How far below the frame's origin the nearest of points (P, 3) of a surface lies at each pixel of a crop, asset
+    units: (SIZE, SIZE) float32, inf where there is none. They lie about as far apart as surfels do."""
+    uv, depth = project(points, camera)
     corner = np.floor((uv + 1) / 2 * SIZE - 0.5).astype(int)
     nearest = np.full((SIZE + 1, SIZE + 1), np.inf, np.float32)
-    for step in np.ndindex(2, 2):  # a surfel is about as wide as a pixel
+    for step in np.ndindex(2, 2):  # which are about as wide as a pixel
         x, y = (corner + step).T
         inside = (x >= 0) & (x < SIZE) & (y >= 0) & (y < SIZE)
         np.minimum.at(nearest, (y[inside], x[inside]), depth[inside])
     return nearest[:SIZE, :SIZE]
+
+
+def follow_surface(views: Sequence[PhotoView], points: np.ndarray) -> None:
+    """Moves photos' fronts to a surface, of which there are points (P, 3): what photos show of each other's sides, the
+    shape knows better than each photo by itself."""
+    for view in views:
+        nearest = measure_front(points, view.camera)
+        view.front = np.where(np.isfinite(nearest), nearest, view.front)
 
 
 def weigh_view(surfels: Surfels, view: PhotoView, outline: Silhouette,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -160,13 +160,20 @@ def project_photo(surfels: Surfels, texels: Texels, view: PhotoView) -> tuple[Su
 def find_detail(views: Sequence[PhotoView], points: np.ndarray, normals: np.ndarray) -> np.ndarray:
     """How points (K, 3) of a surface with normals (K, 3) differ in the photos at twice the crops' resolution, (K, 3)
     display colours: the mean of the photos that show them best."""
+    return average_shown(views, points, normals, [view.find_fine for view in views])
+
+
+def average_shown(views: Sequence[PhotoView], points: np.ndarray, normals: np.ndarray,
+                  looks: Sequence[Callable[[np.ndarray], np.ndarray]]) -> np.ndarray:
+    """(K, 3): the mean of what photos say of points (K, 3) of a surface with normals (K, 3), of those that show them
+    best; towards 0 where none does. looks: what each says at uv (P, 2), (P, 3)."""
     made, total = np.zeros_like(points), np.zeros((len(points), 1), np.float32)
-    for view in views:
-        shown, uv = _measure_visibility(points, normals, view)
+    for view, look in zip(views, looks):
+        shown, uv = measure_visibility(points, normals, view)
         facing = np.clip((normals * view.camera.directions_to(points)).sum(1), 0, 1)
         seen = np.flatnonzero(shown > 0)
         weight = ((shown * facing) ** view.config.best_view_power)[seen, None]
-        made[seen] += weight * shown[seen, None] * view.find_fine(uv[seen])
+        made[seen] += weight * shown[seen, None] * look(uv[seen])
         total[seen] += weight
     return made / np.maximum(total, 1e-12)
 
@@ -199,10 +206,10 @@ def boost_metallic(surfels: Surfels, gain: float = ReconstructionConfig.metallic
 
 
 def _visibility_of(surfels: Surfels, view: LayerView) -> tuple[np.ndarray, np.ndarray]:
-    return _measure_visibility(surfels.position, surfels.normal, view)
+    return measure_visibility(surfels.position, surfels.normal, view)
 
 
-def _measure_visibility(points: np.ndarray, normals: np.ndarray, view: LayerView) -> tuple[np.ndarray, np.ndarray]:
+def measure_visibility(points: np.ndarray, normals: np.ndarray, view: LayerView) -> tuple[np.ndarray, np.ndarray]:
     """How well the photo shows points (N, 3) with normals (N, 3), (N,) float32 0..1, and where, (N, 2)."""
     behind, uv = view.measure_behind(points)
     facing = (normals * view.camera.directions_to(points)).sum(1)

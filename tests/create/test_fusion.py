@@ -8,7 +8,7 @@ import pytest
 from near_core.create import create, fusion
 from near_core.create.config import LightFitConfig, ReconstructionConfig
 from near_core.create.create import create_from_image, create_from_mesh
-from near_core.create.fusion import even_out, fuse_photos, measure_front, spread
+from near_core.create.fusion import even_out, follow_surface, fuse_photos, measure_front, spread
 from near_core.create.hull import Silhouette, extract_mesh
 from near_core.create.sampling import sample_surface
 from near_core.create.shot import Shot
@@ -29,7 +29,7 @@ def test_values_spread_from_where_they_are_known():
 
 def test_the_front_of_a_box_is_as_far_away_as_it_is(model):
     asset = create_from_mesh(box((0.6, 0.4, 0.5)), name="box", model=model)
-    front = measure_front(asset.surfels, cameras.orbit(0, 0, 3, 22, 256, 256))
+    front = measure_front(asset.surfels.position, cameras.orbit(0, 0, 3, 22, 256, 256))
     assert front[64, 64] == pytest.approx(-0.2, abs=0.01) and np.isinf(front[2, 2])
     assert np.isfinite(front[40:88, 40:88]).all()
 
@@ -59,9 +59,7 @@ def test_photos_in_mirrors_show_what_photos_do_not(model):
     views = [PhotoView(look_at(model, photo, camera), camera) for photo, camera in zip(photos, cropped)]
     away = np.linalg.norm(compute_cell_centres(128), axis=1).reshape((128,) * 3)
     surfels, texels = sample_surface(extract_mesh((0.3 - away).astype(np.float32) * 128, (), 16))
-    for view in views:
-        front = measure_front(surfels, view.camera)
-        view.front = np.where(np.isfinite(front), front, view.front)
+    follow_surface(views, surfels.position)
     outlines, config = [Silhouette(view.photo, view.camera) for view in views], ReconstructionConfig()
     chosen = fusion._choose_twins(surfels, views, outlines, MIRRORS, config)
     assert 0 < len(chosen) <= config.mirror_most and all(movement.signs[2] < 0 for _, movement in chosen)
