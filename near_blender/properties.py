@@ -19,7 +19,7 @@ class NEAR_PG_scene(bpy.types.PropertyGroup):
         description="How much work a final render does per frame",
         items=[("DRAFT", "Draft",
                 "Without fine detail, with fewer highlights and coarser shadows, for a quick look", 0),
-               ("FINAL", "Final", "Everything the model can do", 1)])
+               ("FINAL", "Full", "Everything the model can do", 1)])
     shading: EnumProperty(
         name="Shading", override=_OVERRIDE, default="AUTO",
         description="What computes the light an asset reflects",

@@ -14,7 +14,7 @@ from . import jobs
 from .drawing import PhotoDrawing, begin
 from .origin import find_origin
 from .pictures import find_photo
-from .place import report_errors
+from .place import is_changeable, report_errors
 
 
 class NEAR_OT_correct_matte(bpy.types.Operator):
@@ -32,10 +32,8 @@ class NEAR_OT_correct_matte(bpy.types.Operator):
         if origin is None or context.window is None or all(each.mask for each in origin.photos or [origin]):
             cls.poll_message_set("The active object was not made from a photo without a mask")
             return False
-        if not context.object.is_editable:
-            cls.poll_message_set("The active object is linked: make a library override to change it")
-            return False
-        return jobs.is_idle(cls)
+        linked = "The active object is linked: make a library override to change it"
+        return is_changeable(cls, context.object, linked) and jobs.is_idle(cls)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         with report_errors(self):

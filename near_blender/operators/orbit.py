@@ -14,7 +14,7 @@ from .._core import directions, errors
 from ..asset import payload, proxy
 from ..cycles import motion as cycles_motion
 from ..translations import say
-from .place import is_asset_active, report_errors
+from .place import is_asset_active, is_changeable, report_errors
 
 KEY = "near_orbit"  # a custom property of the empty that the camera goes around with
 _PLACE = frozenset(kind + name for kind in ("", "delta_") for name in (
@@ -36,10 +36,8 @@ class NEAR_OT_limit_camera(bpy.types.Operator):
         if context.scene.camera is None:
             cls.poll_message_set("The scene has no camera")
             return False
-        if not context.scene.camera.is_editable:
-            cls.poll_message_set("The scene's camera is linked: make a library override to change it")
-            return False
-        return True
+        return is_changeable(cls, context.scene.camera,
+                             "The scene's camera is linked: make a library override to change it")
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         with report_errors(self):

@@ -25,7 +25,7 @@ from . import jobs, provenance, watching
 from .orbit import is_animated, is_moved
 from .photos import list_chosen, take_shots
 from .pictures import find_mask, find_photo
-from .place import is_asset_active, is_object_mode, report_errors
+from .place import is_asset_active, is_changeable, is_object_mode, report_errors
 from .scene_photos import is_mirrored
 
 _LENS = frozenset((
@@ -44,10 +44,8 @@ class NEAR_OT_remake_asset(watching.Called, bpy.types.Operator):
         if find_origin(context.object) is None:
             cls.poll_message_set("The active object was not made from a photo")
             return False
-        if not context.object.is_editable:
-            cls.poll_message_set("The active object is linked: make a library override to change it")
-            return False
-        return is_object_mode(cls, context) and jobs.is_idle(cls)
+        return (is_changeable(cls, context.object, "The active object is linked: make a library override to change it")
+                and is_object_mode(cls, context) and jobs.is_idle(cls))
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         with report_errors(self):

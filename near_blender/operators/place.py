@@ -242,6 +242,20 @@ def is_asset_active(operator: type[bpy.types.Operator], context: bpy.types.Conte
     return True
 
 
+def is_changeable(operator: type[bpy.types.Operator], owner: bpy.types.ID, linked: str) -> bool:
+    """For polls: whether an artist can change a datablock so that it lasts. linked: what is said where it is of another
+    file; Blender makes overrides, too, that forget when the file is opened next."""
+    override = owner.override_library
+    if not owner.is_editable:
+        operator.poll_message_set(linked)
+    elif override is not None and override.is_system_override:
+        operator.poll_message_set("It is a library override that is not editable: Shift-click the icon beside its "
+                                  "name in the Properties editor")
+    else:
+        return True
+    return False
+
+
 def is_object_mode(operator: type[bpy.types.Operator], context: bpy.types.Context) -> bool:
     """For poll(): assets are added in Object Mode."""
     if context.mode == "OBJECT":

@@ -46,6 +46,7 @@ class MattingConfig:
     hint_side: int = 320  # pixels of the longer side on which ways to a dab are found
     least_contrast: float = 0.03  # sRGB 0..1, between the darkest and the lightest of a photo that shows anything
     apart_share: float = 0.4  # of the largest piece; what has another one so large may be several things
+    small_box: float = 0.5  # of the photo's width and height; a smaller object may be some part of a landscape
     offered_objects: int = 4  # at most, where a photo shows several
     offered_overlap: float = 0.5  # share of an object that an earlier one has; it is the same one
     sure_object: float = 0.7  # largest alpha of an object that is offered, at least

@@ -82,6 +82,18 @@ def test_things_apart_are_told_where_nobody_said_what_is_object(model, monkeypat
         assert all("--" not in note and "Correct Matte" not in note for note in notes), "outside of Blender, too"
 
 
+@pytest.mark.parametrize("radius, said", [(0.2, 1), (0.3, 0)])
+def test_an_object_that_is_little_of_its_photo_is_told(model, monkeypatch, radius, said):
+    """As what is found in a landscape."""
+    y, x = (np.mgrid[:100, :100] - 49.5) / 100
+    monkeypatch.setattr(create, "matte_of", lambda *told: lambda picture: (np.hypot(x, y) < radius).astype(np.float32))
+    picture = np.where(np.hypot(x, y)[..., None] < radius, 200, 120).repeat(3, 2).astype(np.uint8)
+    notes: list[str] = []
+    with pytest.raises(Cancelled):
+        create_from_image([Shot(picture)], name="thing", model=model, notes=notes, progress=stop_at("Layers"))
+    assert len(notes) == said and all("is small in" in str(note) for note in notes)
+
+
 def stop_at(wanted: str):
     """Stops a creation where a phase begins."""
     def stop(phase: str, fraction: float) -> None:

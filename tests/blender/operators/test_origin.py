@@ -99,6 +99,11 @@ def test_a_linked_asset_is_not_made_again(near_file, tmp_path):
     bpy.context.scene.collection.objects.link(ob)
     bpy.context.view_layer.objects.active = ob
     assert not bpy.ops.near.remake_asset.poll()
+    override = ob.override_create(remap_local_usages=True)
+    bpy.context.view_layer.objects.active = override
+    assert bpy.ops.near.remake_asset.poll() and bpy.ops.near.match_camera.poll()
+    override.override_library.is_system_override = True  # forgets it all when the file is opened
+    assert not bpy.ops.near.remake_asset.poll() and bpy.ops.near.match_camera.poll()
 
 
 def test_hints_are_kept_as_text():
