@@ -89,30 +89,37 @@ def _leave_out_spots(lit: LitSurface) -> tuple[np.ndarray, np.ndarray]:
             np.maximum(illumination.direct - (cosine * illumination.lit) @ weight, 0))
 
 
-@dataclass(frozen=True, eq=False)
-class MetPoints:
-    """K points on the surface of an asset, normals on the side that is seen; their area counts for nothing. view:
-    (K, 3) float32 unit, asset frame. told: (K, C) float32, what the surfels around say, as Told.values. arrives: (K, P)
-    float32, how much of each of a map's spots does. size: (K,)
-    float32, a pixel's edge at each, asset units. find_feet: finds where they touch the skin. fewer: (K,) uint8, how
-    many times their rays are halved. alike: (K,) bool, which mirror what the point does that speaks for them, and
-    follows: which of these send no rays to the asset. lead: (K,) int, that point, where several lie side by side on one
-    surface, else itself; None where each speaks for itself.
-    pattern: (K,) int, which of spots.PATTERNS each one's rays have, None: the first. stands: (K,) bool, which others
-    lie between, None: none. narrow: those whose highlights are finer than pixels."""
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PixelPoints:
+    """K points on the surface of an asset that a picture shows, asset frame, normals on the side that is seen; their
+    area counts for nothing. size: (K,) float32, a pixel's edge at each, asset units. find_feet: finds where they touch
+    the skin. lead: (K,) int, the point that speaks for each, where several lie side by side on one surface, else
+    itself; None where each speaks for itself. pattern: (K,) int32, which of spots.PATTERNS each one's rays have, None:
+    the first. turned: (K,) float32, by how much normals turn within a pixel, as highlights.split takes it; None where
+    they do not. stands: (K,) bool, which others lie between, None: none."""
 
     points: Surfels
+    size: np.ndarray
+    find_feet: Callable[[], Feet]
+    lead: np.ndarray | None = None
+    pattern: np.ndarray | None = None
+    turned: np.ndarray | None = None
+    stands: np.ndarray | None = None
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class MetPoints(PixelPoints):
+    """Points, and what they were told. view: (K, 3) float32 unit, asset frame. told: (K, C) float32, what the surfels
+    around say, as Told.values. arrives: (K, P) float32, how much of each of a map's spots does. fewer: (K,) uint8, how
+    many times their rays are halved. alike: (K,) bool, which mirror what the point does that speaks for them, and
+    follows: which of these send no rays to the asset. narrow: those whose highlights are finer than pixels."""
+
     view: np.ndarray
     told: np.ndarray
     arrives: np.ndarray
-    size: np.ndarray
-    find_feet: Callable[[], Feet]
     fewer: np.ndarray
     alike: np.ndarray
     follows: np.ndarray
-    lead: np.ndarray | None = None
-    pattern: np.ndarray | None = None
-    stands: np.ndarray | None = None
     narrow: NarrowPoints | None = None
 
     @cached_property
@@ -127,28 +134,25 @@ class MetPoints:
         return own if self.lead is None else np.where(self.follows, self.lead, own)
 
 
-def meet(lit: LitSurface, around: Told, points: Surfels, view: np.ndarray, size: np.ndarray,
-         find_feet: Callable[[], Feet], cut: bool = False, lead: np.ndarray | None = None,
-         pattern: np.ndarray | None = None, turned: np.ndarray | None = None, stands: np.ndarray | None = None,
+def meet(lit: LitSurface, around: Told, seen: PixelPoints, view: np.ndarray, cut: bool = False,
          known: tuple[np.ndarray, np.ndarray] | None = None) -> MetPoints:
-    """What the surfels around tell points. points, view, size, find_feet, lead, pattern, stands: as MetPoints. cut:
-    whether the camera's clip start may cut the asset open: its inner side, which no surfel faces, is dark. turned: as
-    highlights.split takes it, None where normals do not turn. known: of each of the P spots of LitSurface.spots,
+    """What the surfels around tell points. view: as in MetPoints. cut: whether the camera's clip start may cut the
+    asset open: its inner side, which no surfel faces, is dark. known: of each of the P spots of LitSurface.spots,
     whether what arrives of it jumps between points around, (K, P) bool, and what lies between these, which holds where
     it does not; None where nobody knows."""
-    config = lit.transport.config
+    config, points = lit.transport.config, seen.points
     blend = partial(grid.blend, lit.transport.grid, points.position, points.normal, share=around.share,
                     radius=config.blend_radius, step=config.blend_step, threads=1)
     told = blend(features=around.values)
     if cut:
         facing = np.einsum("kc,kc->k", points.normal, blend(features=lit.transport.surfels.normal))
         told[facing <= 0] = 0
-    alike = _find_alike(points, lead, config)
-    dull = (size < config.finest_pixel * CELL) & (points.metallic < config.dull_metallic)
+    alike = _find_alike(points, seen.lead, config)
+    dull = (seen.size < config.finest_pixel * CELL) & (points.metallic < config.dull_metallic)
     lamps = ToldColumn.SPOTS + (0 if lit.illumination.lit is None else lit.illumination.lit.shape[1])
-    met = MetPoints(points, view, told, told[:, ToldColumn.SPOTS:lamps], size, find_feet,
-                    _spare_rays(points, view, config), alike, alike & dull, lead, pattern, stands,
-                    None if turned is None else highlights.split(points, turned, config))
+    met = MetPoints(**vars(seen), view=view, told=told, arrives=told[:, ToldColumn.SPOTS:lamps],
+                    fewer=_spare_rays(points, view, config), alike=alike, follows=alike & dull,
+                    narrow=None if seen.turned is None else highlights.split(points, seen.turned, config))
     return replace(met, arrives=_sharpen(lit, met, known), find_feet=lambda: met.feet)
 
 

@@ -12,8 +12,7 @@ from ..asset import CELL, Surfels
 from ..asset.levels import LEVELS
 from ..directions import unit
 from ..light import arrival, points, terms
-from ..light.points import LitSurface, MetPoints, Told
-from ..light.shadows import Feet
+from ..light.points import LitSurface, MetPoints, PixelPoints, Told
 from ..light.terms import Shaded
 from ..models.mini.layout import Term
 from ..progress import Progress, part, silent
@@ -23,7 +22,7 @@ from . import light_parts, passes, strips
 from .config import SplattingConfig
 from .moments import Blur, KnownPicture, Moment, Picture
 from .parallel import parallel_map
-from .pieces import Between, PlacedSkin
+from .pieces import Between, Edges, PlacedSkin
 from .sight import SeenInstance, limit_surfels
 from .skin import PreparedSkin
 
@@ -121,12 +120,9 @@ def _place(instance: SkinnedInstance, around: Told, channels: int, settings: Set
     rotation, covector = lit.rotation.astype(np.float32), np.linalg.inv(lit.matrix[:3, :3]).astype(np.float32)
     gain = np.float32(instance.look.gain)
 
-    def meet(surfels: Surfels, to_camera: np.ndarray, key: np.ndarray, size: np.ndarray,
-             find_feet: Callable[[], Feet], lead: np.ndarray, turned: np.ndarray, stands: np.ndarray,
-             known: tuple[np.ndarray, np.ndarray] | None) -> tuple[MetPoints, np.ndarray]:
-        view = np.ascontiguousarray(to_camera @ rotation)
-        met = points.meet(lit, around, surfels, view, size, find_feet, cut, lead, key, turned, stands, known)
-        return met, points.mirror_asset(lit, met, key % len(lit.transport.surfels))
+    def meet(seen: PixelPoints, to_camera: np.ndarray, known: Edges | None) -> tuple[MetPoints, np.ndarray]:
+        met = points.meet(lit, around, seen, np.ascontiguousarray(to_camera @ rotation), cut, known)
+        return met, points.mirror_asset(lit, met, seen.pattern % len(lit.transport.surfels))
 
     def shade(surfels: Surfels, to_camera: np.ndarray, arrived: np.ndarray, depth: np.ndarray) -> np.ndarray:
         shaded, by_lamps = arrival.shade_points(surfels, to_camera @ rotation, arrived)

@@ -10,8 +10,7 @@ import numpy as np
 
 from .._kernels import corners, smooth, triangles
 from ..asset import Surfels
-from ..light.points import MetPoints
-from ..light.shadows import Feet
+from ..light.points import MetPoints, PixelPoints
 from ..light.spots import SIDE
 from ..progress import Progress, part
 from ..scene import Camera
@@ -39,20 +38,17 @@ class Between:
 @dataclass(frozen=True, eq=False)
 class PlacedSkin:
     """A skin in the world. matrix: (4, 4) float64, asset frame -> world. dress: its points in their look. meet: what K
-    of its points are told and mirror of the asset, with noise: their surfels, directions to the camera (K, 3) in the
-    world, key (K,) and a pixel's edge at each (K,), what finds where they touch the skin, which point
-    speaks for each (K,), by how much a pixel's normals turn (K,), which of them others lie between (K,), where
-    edges lie around, these as points.meet takes them -> MetPoints, (K, n). light: the former -> what arrives, once the
-    latter has no noise. shade: what they look like: their surfels, directions to the camera,
-    what arrives, depth (K,) -> features (K, C), as passes.pack makes them. between: None where all of its points are
-    worked out. known: of K points of an opaque skin, asset frame, and their depth, the features where they
-    are known, and whether they are, (K,) bool. share: 0..1 of what is seen of it; its inside is not seen through it."""
+    of its points are told and mirror of the asset, with noise: the points, directions to the camera (K, 3) in the
+    world, where edges lie around, as points.meet takes them -> MetPoints, (K, n). light: the former -> what arrives,
+    once the latter has no noise. shade: what they look like: their surfels, directions to the camera, what arrives,
+    depth (K,) -> features (K, C), as passes.pack makes them. between: None where all of its points are worked out.
+    known: of K points of an opaque skin, asset frame, and their depth, the features where they are known, and whether
+    they are, (K,) bool. share: 0..1 of what is seen of it; its inside is not seen through it."""
 
     prepared: PreparedSkin
     matrix: np.ndarray
     dress: Callable[[Surfels], Surfels]
-    meet: Callable[[Surfels, np.ndarray, np.ndarray, np.ndarray, Callable[[], Feet], np.ndarray, np.ndarray, np.ndarray,
-                    Edges | None], tuple[MetPoints, np.ndarray]]
+    meet: Callable[[PixelPoints, np.ndarray, Edges | None], tuple[MetPoints, np.ndarray]]
     light: Callable[[MetPoints], Arriving]
     shade: Callable[[Surfels, np.ndarray, np.ndarray, np.ndarray], np.ndarray]
     between: Between | None = None
@@ -204,11 +200,12 @@ class _Shading:
         across, down = chosen.pixel % camera.width - left, chosen.pixel // camera.width - top
         stands = self.stands[rows]  # they have other rays than such around them
         step = np.where(stands, corners.APART, 1)
-        key = (across // step % SIDE + SIDE * (down // step % SIDE)).astype(np.int32)
-        met, mirrored = skin.meet(self.surfels.take(rows), skin.look_back(chosen.position, camera), key, size,
-                                  partial(skin.prepared.find_feet, chosen),
-                                  _find_leads(across, down, chosen, config.skin_alike * size), self.turned[rows],
-                                  stands, None if around is None else self._look_around(chosen.pixel, around))
+        seen = PixelPoints(
+            points=self.surfels.take(rows), size=size, find_feet=partial(skin.prepared.find_feet, chosen),
+            lead=_find_leads(across, down, chosen, config.skin_alike * size), turned=self.turned[rows], stands=stands,
+            pattern=(across // step % SIDE + SIDE * (down // step % SIDE)).astype(np.int32))
+        met, mirrored = skin.meet(seen, skin.look_back(chosen.position, camera),
+                                  None if around is None else self._look_around(chosen.pixel, around))
         part = _Part(rows, met, mirrored, None)
         if self.corners is None or around is not None:
             self.light(part)

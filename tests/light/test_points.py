@@ -35,14 +35,19 @@ def lit_floor(lamps=()):
     return points.LitSurface(prepared, light, lit, lamplit, np.eye(4), turn)
 
 
+def see(surfels, size=0.0, **changes):
+    """Points in the places of surfels, under pixels of that size."""
+    return points.PixelPoints(points=surfels, size=np.full(len(surfels), size, np.float32),
+                              find_feet=lambda: touch(surfels), **changes)
+
+
 def shade_both(lit):
     """The floor's surfels, shaded as surfels and as points in their places."""
     index = np.arange(576)
     view = np.broadcast_to(np.float32([0, -0.6, 0.8]), (len(index), 3)).copy()
     shaded = terms.shade(lit.transport, lit.illumination, lit.light, np.eye(3), index, view, 64, threads=1,
                          shining=lit.lamps)
-    met = points.meet(lit, points.tell(lit), shaded.surfels, view, np.zeros(len(index), np.float32),
-                      lambda: touch(shaded.surfels))
+    met = points.meet(lit, points.tell(lit), see(shaded.surfels), view)
     return shaded, shade(lit, met, points.mirror_asset(lit, met, np.zeros(len(index), np.int32)))
 
 
@@ -71,9 +76,7 @@ def test_points_mirror_no_light_through_a_wall():
     near = np.flatnonzero((both.position[:, 0] > 0.05) & (both.position[:, 0] < 0.09) & (both.normal[:, 2] > 0.9))
     view = np.broadcast_to(np.float32([-0.8, 0, 0.6]), (len(near), 3)).copy()
     shaded = terms.shade(prepared, lit.illumination, light, np.eye(3), near, view, 64, threads=1)
-    seen = shaded.surfels
-    around = points.tell(lit)
-    met = points.meet(lit, around, seen, view, np.zeros(len(near), np.float32), lambda: touch(seen))
+    met = points.meet(lit, points.tell(lit), see(shaded.surfels), view)
     made = shade(lit, met, points.mirror_asset(lit, met, near.astype(np.int32)))[0]
     sent = [each.terms[:, Term.SPECULAR].mean() for each in (made, shaded)]
     assert np.isclose(*sent, rtol=0.1) and sent[1] < 0.6 * shaded.terms[:, Term.SPECULAR_OPEN].mean()
@@ -101,8 +104,7 @@ def test_a_suns_shadow_ends_where_the_skin_says():
     around = points.tell(lit)
 
     def draw(lit):
-        met = points.meet(lit, around, shaded.surfels, view, np.zeros(len(index), np.float32),
-                          lambda: touch(shaded.surfels))
+        met = points.meet(lit, around, see(shaded.surfels), view)
         return shade(lit, met, np.zeros((len(index), 7), np.float32))[0].terms[:, Term.SKY, 0]
 
     bright, shadowed = draw(lit), draw(replace(lit, skin=skin))
@@ -123,9 +125,9 @@ def test_only_spots_that_jump_between_points_around_are_asked():
     surfels, count = lit.transport.surfels.take(np.arange(576)), 576
     view, pattern = np.broadcast_to(np.float32([0, -0.6, 0.8]), (count, 3)).copy(), np.arange(count) % 64
 
-    def meet(**changes):
-        return points.meet(lit, points.tell(lit), surfels, view, np.zeros(count, np.float32), lambda: touch(surfels),
-                           pattern=pattern, **changes).arrives[:, lit.spots.number]
+    def meet(known=None, **changes):
+        seen = see(surfels, pattern=pattern, **changes)
+        return points.meet(lit, points.tell(lit), seen, view, known=known).arrives[:, lit.spots.number]
 
     alone, jumps = meet(), np.zeros((count, len(lit.spots.number)), bool)
     jumps[::2] = True
@@ -143,7 +145,7 @@ def test_what_mirrors_little_has_fewer_rays():
     view = np.float32([[0, 0, 1], [0.99, 0, 0.14], [0, 0, 1], [0, 0, 1]])
     lit = lit_floor()
     lit = replace(lit, transport=replace(lit.transport, config=TransportConfig()))
-    met = points.meet(lit, points.tell(lit), surfels, view, np.zeros(4, np.float32), lambda: touch(surfels))
+    met = points.meet(lit, points.tell(lit), see(surfels), view)
     assert met.fewer.tolist() == [2, 0, 0, 1]
 
 
@@ -164,8 +166,7 @@ def test_dull_points_beside_another_mirror_what_it_does_unless_they_are_turned()
     view = np.broadcast_to(np.float32([0, -0.6, 0.8]), (count, 3)).copy()
 
     def trace(lead):
-        met = points.meet(lit, points.tell(lit), surfels, view, np.full(count, 1e-6, np.float32),
-                          lambda: touch(surfels), lead=lead)
+        met = points.meet(lit, points.tell(lit), see(surfels, 1e-6, lead=lead), view)
         return points.mirror_asset(lit, met, np.arange(count, dtype=np.int32))
 
     alone, spoken_for = trace(None), trace(lead)
@@ -186,7 +187,7 @@ def test_points_mirror_a_sun_as_brightly_as_it_shines():
                             turn)
     index, view = np.arange(576), np.broadcast_to(np.float32([-0.7071, 0, 0.7071]), (576, 3)).copy()
     taken = surfels.take(index)
-    met = points.meet(lit, points.tell(lit), taken, view, np.zeros(576, np.float32), lambda: touch(taken))
+    met = points.meet(lit, points.tell(lit), see(taken), view)
     made, _ = shade(lit, met, points.mirror_asset(lit, met, np.zeros(576, np.int32)))
     sun = 20_000 * np.sin(15.5 * np.pi / 64) * (np.pi / 64) ** 2
     alpha, cosine = 0.25 ** 2, 0.7071  # of a microfacet that mirrors the sun's middle, nearly the surface's own normal

@@ -26,12 +26,12 @@ def encoded(picture: np.ndarray) -> bytes:
     return out.getvalue()
 
 
-def meet(surfels, to_camera, key, size, find_feet, lead, turned, stands, known):
+def meet(seen, to_camera, known):
     """Points that are told nothing and mirror nothing of the asset."""
-    count = len(surfels)
-    nothing = np.empty((count, 0), np.float32)
-    alike = np.zeros(count, bool)
-    met = MetPoints(surfels, to_camera, nothing, nothing, size, find_feet, np.zeros(count, np.uint8), alike, alike)
+    count = len(seen.points)
+    nothing, alike = np.empty((count, 0), np.float32), np.zeros(count, bool)
+    met = MetPoints(points=seen.points, size=seen.size, find_feet=seen.find_feet, view=to_camera, told=nothing,
+                    arrives=nothing, fewer=np.zeros(count, np.uint8), alike=alike, follows=alike)
     return met, np.zeros((count, 7), np.float32)
 
 
@@ -189,15 +189,16 @@ def test_light_is_worked_out_between_few_points_but_where_something_jumps():
     """On a square that is lit on its left: points at corners of tiles, edges of the square, and those by the shadow."""
     met, told = [], []
 
-    def light(surfels, *others):
-        made, mirrored = meet(surfels, *others)
-        met.append(surfels.position[:, 0])
-        if others[-1] is not None:
-            jumps, between = others[-1]
+    def light(seen, to_camera, known):
+        made, mirrored = meet(seen, to_camera, known)
+        position = seen.points.position
+        met.append(position[:, 0])
+        if known is not None:
+            jumps, between = known
             assert jumps.all()
-            np.testing.assert_allclose(between, surfels.position[:, :2], atol=5e-4)
+            np.testing.assert_allclose(between, position[:, :2], atol=5e-4)
             told.append(len(jumps))
-        mirrored[:, 0] = surfels.position[:, 0] < 0.1
+        mirrored[:, 0] = position[:, 0] < 0.1
         return made, mirrored
 
     edges = lambda made: ((made.points.position[:, :1] < 0.1).astype(np.float32), made.points.position[:, :2])
@@ -216,9 +217,9 @@ def test_light_is_worked_out_between_few_points_but_where_something_jumps():
 
 def noisy():
     """A square that mirrors noise, between few points, and a camera near it."""
-    def light(surfels, *others):
-        made, mirrored = meet(surfels, *others)
-        mirrored[:, 0] = np.sin(surfels.position @ np.float32([9e3, 5e3, 7e3]))
+    def light(seen, *others):
+        made, mirrored = meet(seen, *others)
+        mirrored[:, 0] = np.sin(seen.points.position @ np.float32([9e3, 5e3, 7e3]))
         return made, mirrored
 
     between = pieces.Between(lambda surfels, size, turned: np.ones(len(surfels), bool),
