@@ -53,6 +53,18 @@ class LampReach:
     share: np.ndarray
 
 
+@dataclass(frozen=True, eq=False)
+class _Receiver:
+    """An asset that stands in the light of lamps. matrix: (4, 4), asset frame -> world. position, normal: (M, 3)
+    float32, its surfels in the world. around: what casts shadows on it."""
+
+    transport: Transport
+    matrix: np.ndarray
+    position: np.ndarray
+    normal: np.ndarray
+    around: Surroundings
+
+
 def _make(_: Lamp, __: int, make: Callable[[], LampReach]) -> LampReach:
     return make()
 
@@ -67,14 +79,15 @@ def illuminate(transport: Transport, lamps: Sequence[Lamp], matrix: np.ndarray, 
     emission = transport.surfels.emission
     if not lamps and emission is None:
         return None
-    position = transport.surfels.position @ matrix[:3, :3].T.astype(np.float32) + matrix[:3, 3].astype(np.float32)
-    normal = transport.surfels.shading_normal @ rotation.T.astype(np.float32)
-    opened, direct = np.zeros((2, len(position), 3), np.float32)
+    receiver = _Receiver(
+        transport, matrix,
+        transport.surfels.position @ matrix[:3, :3].T.astype(np.float32) + matrix[:3, 3].astype(np.float32),
+        transport.surfels.shading_normal @ rotation.T.astype(np.float32), around)
+    opened, direct = np.zeros((2, len(transport.surfels), 3), np.float32)
     shares = _lamps.measure_shares(lamps, matrix[:3, 3], config.dark, float(np.linalg.norm(matrix[:3, :3], 2)) / 2)
     sides = [_count_rays(lamp, share, matrix, config) for lamp, share in zip(lamps, shares)]
-    reaches = [recall(lamp, side, partial(
-        _reach, transport, lamp, side, matrix, position, normal, around, config, threads))
-        for lamp, side in zip(lamps, sides)]
+    reaches = [recall(lamp, side, partial(_reach, receiver, lamp, side, config, threads))
+               for lamp, side in zip(lamps, sides)]
     for lamp, reach in zip(lamps, reaches):
         color = (lamp.color * lamp.diffuse).astype(np.float32) * reach.tint
         opened += reach.arrives[:, None] * color
@@ -86,9 +99,8 @@ def illuminate(transport: Transport, lamps: Sequence[Lamp], matrix: np.ndarray, 
         bounced, radiosity = transport.bounce(direct + received, bounces, threads)
         bounced += received
         radiosity[:, :3] += emission
-    return LampLight(opened, direct, bounced, radiosity, tuple(reach.points for reach in reaches),
-                     np.stack([reach.share for reach in reaches], 1) if reaches else np.empty((len(position), 0),
-                                                                                             np.float32),
+    lit = np.stack([reach.share for reach in reaches], 1) if reaches else np.empty((len(opened), 0), np.float32)
+    return LampLight(opened, direct, bounced, radiosity, tuple(reach.points for reach in reaches), lit,
                      tuple(_sample_sharp(lamp, matrix, config) for lamp in lamps), config)
 
 
@@ -111,27 +123,28 @@ def _count_rays(lamp: Lamp, share: float, matrix: np.ndarray, config: LampConfig
     return min(max(side, 2), math.ceil(config.sides * share ** (1 / 3) - 1e-6) or 1)
 
 
-def _reach(transport: Transport, lamp: Lamp, side: int, matrix: np.ndarray, position: np.ndarray, normal: np.ndarray,
-           around: Surroundings, config: LampConfig, threads: int) -> LampReach:
+def _reach(receiver: _Receiver, lamp: Lamp, side: int, config: LampConfig, threads: int) -> LampReach:
+    matrix, position = receiver.matrix, receiver.position
     middle, size = matrix[:3, 3], float(np.linalg.norm(matrix[:3, :3], 2)) / 2
     points = _lamps.sample(lamp, middle, _lamps.count_sides(lamp, middle, size, config.point_angle, config.sides))
-    arrives, share = _kernels.light(points.kernel, position, normal, threads=threads), np.ones_like(position[:, 0])
+    arrives = _kernels.light(points.kernel, position, receiver.normal, threads=threads)
+    share = np.ones_like(arrives)
     if lamp.shadow:
         for rows in np.array_split(np.arange(len(position)), -(-len(position) // AT_ONCE)):
-            share[rows] = _trace(transport, lamp, side, rows, matrix, position[rows], normal[rows], around, config,
-                                 threads)
+            share[rows] = _trace(receiver, lamp, side, rows, config, threads)
     return LampReach(points, arrives, tint(lamp, points.position, position), share)
 
 
-def _trace(transport: Transport, lamp: Lamp, side: int, index: np.ndarray, matrix: np.ndarray, position: np.ndarray,
-           normal: np.ndarray, around: Surroundings, config: LampConfig, threads: int) -> np.ndarray:
+def _trace(receiver: _Receiver, lamp: Lamp, side: int, index: np.ndarray, config: LampConfig, threads: int
+           ) -> np.ndarray:
     """The share of a lamp's light that arrives at surfels at index (K,), (K,) float32. Neighbours look at other points
     of it."""
-    points, lattice = _lamps.sample(lamp, matrix[:3, 3], side * config.patterns), transport.traced
-    origin, others = transport.find_origins(index), around.has_others(lamp)
+    matrix, lattice, around = receiver.matrix, receiver.transport.traced, receiver.around
+    points = _lamps.sample(lamp, matrix[:3, 3], side * config.patterns)
+    origin, others = receiver.transport.find_origins(index), around.has_others(lamp)
     rays = _kernels.trace(lattice, points.kernel, side if len(points) > 1 else 1, index.astype(np.int32), origin,
-                          position, normal, np.linalg.inv(matrix[:3, :3]), own=around.shadows_itself(lamp), kept=others,
-                          threads=threads)
+                          receiver.position[index], receiver.normal[index], np.linalg.inv(matrix[:3, :3]),
+                          own=around.shadows_itself(lamp), kept=others, threads=threads)
     left = np.flatnonzero(rays.weight)
     if not others or not len(left):
         return rays.share
