@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 
 from .._kernels import splat
-from ..scene import Camera
+from ..scene import Camera, Settings
 from . import gaussians
 from .config import SplattingConfig
 from .parallel import parallel_map
@@ -19,21 +19,21 @@ _Part = tuple[int | None, np.ndarray]  # the number of an instance and which of 
 
 
 def refine(selection: Selection, instances: Sequence[VisibleInstance], shifts: Sequence[np.ndarray | None],
-           features: np.ndarray, gain: np.ndarray, camera: Camera, wanted: tuple[str, ...], threads: int = 0,
+           features: np.ndarray, gain: np.ndarray, camera: Camera, settings: Settings,
            config: SplattingConfig = SplattingConfig()) -> tuple[splat.Projection, np.ndarray, np.ndarray]:
     """The N discs that a selection draws: its plain surfels and its texels, each with its surfel's features.
 
     shifts: per instance (K, 3) float32, linear base colour of its texels less their surfels'. features: (M, C)
     of the selection's surfels, as passes.pack makes them. gain: (M, 3 n), how much radiance and the wanted of
-    passes.GROWING grow with base colour. wanted: the passes. Returns the discs' projection, features (N, C) and
-    occlusion depth (N,), metres.
+    passes.GROWING grow with base colour. Returns the discs' projection, features (N, C) and occlusion depth (N,),
+    metres.
     """
     parts = [(number, part) for number, texels in enumerate(selection.texels) for part in _split(texels)]
     groups = [[(None, part)] for part in _split(selection.plain)] + list(_pack(parts))
     ends = np.cumsum([sum(len(part) for _, part in group) for group in groups])
     made = splat.Projection(*(np.empty((ends[-1], *each.shape[1:]), each.dtype) for each in selection.projection))
     shown, depth = np.empty((ends[-1], features.shape[1]), np.float32), np.empty(ends[-1], np.float32)
-    columns = data_columns(wanted)
+    columns = data_columns(settings.passes)
     base_color, growing = columns.get("Base Color"), [RADIANCE, *(columns[name] for name in GROWING if name in columns)]
 
     def refine_group(index: int) -> None:
@@ -51,7 +51,7 @@ def refine(selection: Selection, instances: Sequence[VisibleInstance], shifts: S
             if base_color is not None:
                 shown[slot, base_color] += shift
 
-    parallel_map(refine_group, range(len(groups)), threads)
+    parallel_map(refine_group, range(len(groups)), settings.threads)
     return made, shown, depth
 
 

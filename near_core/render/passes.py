@@ -8,7 +8,7 @@ import numpy as np
 
 from .._kernels import pages
 from ..progress import Progress, silent
-from ..scene import CHANNELS, INSTANCES, LIGHT, PARTS, Camera
+from ..scene import CHANNELS, INSTANCES, LIGHT, PARTS, Camera, Settings
 from .config import SplattingConfig
 from .identity import RANKS, Identity, rank
 from .parallel import parallel_map
@@ -47,15 +47,15 @@ def pack(depth: np.ndarray, radiance: np.ndarray, data: Mapping[str, np.ndarray]
 
 
 def develop(image: np.ndarray, alpha: np.ndarray, camera: Camera, sky: Callable[[Camera], np.ndarray] | None,
-            wanted: tuple[str, ...], threads: int = 0, config: SplattingConfig = SplattingConfig(),
-            progress: Progress = silent, identity: Identity | None = None, background: bool = True
-            ) -> dict[str, np.ndarray]:
-    """Passes by name, (H, W, n) float32 each, in the order wanted.
+            settings: Settings, config: SplattingConfig = SplattingConfig(), progress: Progress = silent,
+            identity: Identity | None = None) -> dict[str, np.ndarray]:
+    """Passes by name, (H, W, n) float32 each, in the order that settings want them.
 
     image: (H, W, C) blended features, and behind them the weights of identity's channels where INSTANCES is wanted.
-    alpha: (H, W), of all that is drawn, far sides too. sky: gives the radiance behind a window of the picture.
-    background: whether Combined shows it.
+    alpha: (H, W), of all that is drawn, far sides too. sky: gives the radiance behind a window of the picture, which
+    Combined shows where settings say so.
     """
+    wanted = settings.passes
     made = {name: pages.full((camera.height, camera.width, CHANNELS.get(name, 2 * RANKS)), 0) for name in wanted}
     shown = tuple(name for name in wanted if name in CHANNELS and name != "Environment")
 
@@ -66,7 +66,7 @@ def develop(image: np.ndarray, alpha: np.ndarray, camera: Camera, sky: Callable[
         behind = None if sky is None else sky(camera.crop(0, top, camera.width, rows.stop - top))
         if behind is not None and "Environment" in made:
             made["Environment"][rows] = behind
-        behind = behind if background else None
+        behind = behind if settings.background else None
         if behind is not None and "Combined" in made:  # all that is seen beside what is drawn
             made["Combined"][rows, :, :3], made["Combined"][rows, :, 3] = behind, 1
         if not len(shows):
@@ -84,7 +84,7 @@ def develop(image: np.ndarray, alpha: np.ndarray, camera: Camera, sky: Callable[
         if identity is not None:
             made[INSTANCES][place] = rank(premultiplied[..., -identity.count:], identity.numbers[place])
 
-    parallel_map(develop_band, range(0, camera.height, BAND), threads, "Passes", progress)
+    parallel_map(develop_band, range(0, camera.height, BAND), settings.threads, "Passes", progress)
     return made
 
 

@@ -274,8 +274,7 @@ class Renderer:
             sky = blur.look_up(sky, camera)
         if not lit:
             empty = np.broadcast_to(np.float32(0), (camera.height, camera.width, passes.count_features(wanted)))
-            return passes.develop(empty, empty[..., 0], camera, sky, wanted, threads, self.splatting, progress,
-                                  background=settings.background)
+            return passes.develop(empty, empty[..., 0], camera, sky, settings, self.splatting, progress)
         selection, who = self._select(lit, camera, settings, config, part(progress, 0.0, 0.1)), None
         if INSTANCES in wanted:
             reached = selection.projection if blur is None else blur.widen(selection.projection)
@@ -292,8 +291,7 @@ class Renderer:
             report = part(progress, 0.1 + 0.7 * place / len(layers), 0.1 + 0.7 * (place + 1) / len(layers))
             drawn = self._draw_layer(items, chosen, camera, settings, who and who.take(layer), report, blur)
             image, alpha = drawn if image is None else deferred.merge(image, alpha, *drawn)
-        return passes.develop(image, alpha, camera, sky, wanted, threads, self.splatting, part(progress, 0.9, 1.0), who,
-                              settings.background)
+        return passes.develop(image, alpha, camera, sky, settings, self.splatting, part(progress, 0.9, 1.0), who)
 
     def _draw_layer(self, lit: Sequence[LitInstance], selection: Selection | None, camera: Camera, settings: Settings,
                     who: Identity | None, progress: Progress, blur: Blur | None = None) -> Picture:
@@ -341,8 +339,8 @@ class Renderer:
         projection, depth, visible = selection.projection, selection.occlusion_depth, [item.visible for item in lit]
         if samples > 1 or blur is not None:
             projection, features, depth = refine(
-                selection, visible, [item.asset.shift for item in lit], features, gain, camera,
-                settings.passes, threads, self.splatting)
+                selection, visible, [item.asset.shift for item in lit], features, gain, camera, settings,
+                self.splatting)
         if blur is not None:
             return moments.draw_splats(selection, visible, [item.number for item in lit], features, depth, blur,
                                        threads, self.splatting)

@@ -4,6 +4,7 @@ import numpy as np
 
 from near_core.render import passes, splatting
 from near_core.render.detail import refine
+from near_core.scene import Settings
 from tests.render.test_splatting import from_above, quartered, sheet, visible
 
 WANTED = ("Combined", "Base Color", "Roughness")
@@ -19,7 +20,8 @@ def test_discs_have_the_features_of_their_surfels_and_colours_of_their_own():
     features = rng.uniform(0.5, 1, (count, passes.count_features(WANTED))).astype(np.float32)
     features[~shaded] = 0
     shift, gain = (rng.uniform(-0.3, 0.3, (n, 3)).astype(np.float32) for n in (len(texels), count))
-    projection, shown, depth = refine(selection, [item, item], [shift, None], features, gain, camera, WANTED)
+    projection, shown, depth = refine(selection, [item, item], [shift, None], features, gain, camera,
+                                      Settings(passes=WANTED))
     plain, drawn = len(selection.plain), selection.texels[0]
     assert len(drawn) == 4 * shaded.sum() > 0 and plain == count - shaded.sum()
     assert len(shown) == len(depth) == len(projection.radius) == plain + len(drawn)
