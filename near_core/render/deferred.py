@@ -92,8 +92,10 @@ def draw(instances: Sequence[SkinnedInstance], camera: Camera, channels: int, se
         yield strips.draw(placed, camera, channels, settings.threads, config, part(progress, 0.3, 1.0),
                         settings.filter_width)
         return
-    seen = KnownPicture(camera, *strips.draw([replace(each, share=1.0) for each in placed], camera, channels,
-                                           settings.threads, config, part(progress, 0.3, 0.7), settings.filter_width))
+    image, alpha = strips.draw([replace(each, share=1.0) for each in placed], camera, channels, settings.threads,
+                               config, part(progress, 0.3, 0.7), settings.filter_width)
+    wide = blur.soften(image, camera, slice(passes.DEPTH + 1, passes.count_features(settings.passes)))
+    seen = KnownPicture(camera, image, alpha, wide)
     for moment in blur.moments:
         progress("Drawing", 0.7)
         moved = [_move(each, instance, moment, seen, config) for each, instance in zip(placed, instances)]

@@ -57,10 +57,28 @@ class Moment:
 
 @dataclass(frozen=True, eq=False)
 class Blur:
-    """The moments of a picture. reach: pixels that anything in it is displaced by at most."""
+    """The moments of a picture. reach: pixels that anything in it is displaced by at most. lens: what it is seen
+    through, None for a pinhole."""
 
     moments: tuple[Moment, ...]
     reach: float
+    lens: Lens | None = None
+
+    def soften(self, image: np.ndarray, camera: Camera, columns: slice) -> np.ndarray:
+        """Makes features (H, W, C) of a sharp picture, in these columns, as coarse as the lens' points see a point
+        apart, in place: what glints far out of focus would be a dot for each moment. What is less than half as unsharp
+        stays out of these means. Returns how far apart that is, (H, W) metres."""
+        shown = image[..., passes.SHOWN]
+        if self.lens is None:
+            return np.zeros_like(shown)
+        depth = np.maximum(image[..., passes.DEPTH] / np.maximum(shown, 1e-6), 1e-6)
+        over = np.float32(1) if camera.orthographic else depth
+        between = np.float32(self.lens.radius * np.sqrt(np.pi / len(self.moments)))
+        wide = between * np.abs(depth / self.lens.focus - 1) * (shown > 1e-4)
+        apart = camera.intrinsics[0, 0] * wide / over  # pixels
+        for level in range(1, int(np.log2(max(apart.max(initial=0), 1))) + 1):
+            _soften_level(image, apart, 2 ** level, columns)
+        return wide
 
     def widen(self, projection: splat.Projection) -> splat.Projection:
         """Discs with room for all the places where they are seen."""
@@ -104,7 +122,7 @@ def plan(instances: Sequence[Instance], camera: Camera, shutter: Shutter | None,
     moving = _find_moving(instances, shutter)
     made = [Moment(_look_through(_find_camera(shutter, time), point, lens), _find_motions(moving, shutter, time),
                    tuple(offset)) for time, point, offset in zip(times, points, offsets.tolist())]
-    return Blur(tuple(made), min(reach, max(camera.width, camera.height) / 2))
+    return Blur(tuple(made), min(reach, max(camera.width, camera.height) / 2), lens)
 
 
 def average(pictures: Iterable[Picture]) -> Picture:
@@ -136,11 +154,12 @@ def draw_splats(selection: Selection, instances: Sequence[VisibleInstance], numb
 @dataclass(frozen=True, eq=False)
 class KnownPicture:
     """What was seen about the middle of the exposure, for points that are seen again. image (H, W, C), premultiplied,
-    alpha (H, W): as that camera saw."""
+    alpha (H, W): as that camera saw. wide: (H, W) metres within which it tells of no single points."""
 
     camera: Camera
     image: np.ndarray
     alpha: np.ndarray
+    wide: np.ndarray
 
     def look_up(self, points: np.ndarray, depth: np.ndarray, reach: float) -> tuple[np.ndarray, np.ndarray]:
         """Features (K, C) of points (K, 3), where they were then, world, and whether they were seen, (K,) bool. depth:
@@ -156,9 +175,41 @@ class KnownPicture:
         at = np.where(inside, row * camera.width + column, 0)
         alpha = self.alpha.reshape(-1)[at]
         features = self.image.reshape(-1, self.image.shape[-1])[at] / np.maximum(alpha, 1e-6)[:, None]
-        found = inside & (alpha > 0.3) & (np.abs(features[:, passes.DEPTH] - z) < reach)
+        found = inside & (alpha > 0.3) & (np.abs(features[:, passes.DEPTH] - z) < reach + self.wide.reshape(-1)[at])
         features[:, passes.DEPTH] = depth
         return features, found
+
+
+def _soften_level(image: np.ndarray, apart: np.ndarray, edge: int, columns: slice) -> None:
+    """Blur.soften, where points are seen apart by so many pixels to twice as many."""
+    own = (apart >= edge) & (apart < 2 * edge)
+    rows, across = (np.flatnonzero(own.any(axis)) for axis in (1, 0))
+    if not len(rows):
+        return
+    part = tuple(slice(max(each[0] - edge, 0), each[-1] + 1 + edge) for each in (rows, across))
+    told = np.concatenate([image[part][..., columns], image[part][..., passes.SHOWN:passes.SHOWN + 1]], -1)
+    sums = _add_blocks(told * (apart[part] >= edge / 2)[..., None], edge)
+    y, x = np.nonzero(own[part])
+    around = _look_between(sums, (y + 0.5) / edge, (x + 0.5) / edge)
+    image[part][y, x, columns] = around[:, :-1] / np.maximum(around[:, -1:], 1e-6) * told[y, x, -1:]
+
+
+def _add_blocks(values: np.ndarray, edge: int) -> np.ndarray:
+    """The sums of values (H, W, C) over squares of so many pixels, those at the end smaller."""
+    for axis in (0, 1):
+        values = np.add.reduceat(values, range(0, values.shape[axis], edge), axis)
+    return values
+
+
+def _look_between(values: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Values (h, w, C) at places in units of these cells, whose middles lie at halves, linear between them."""
+    found, ends = np.float32(0), np.array(values.shape[:2]) - 1
+    (top, left), (down, across) = [np.floor(at - 0.5).astype(int) for at in (y, x)], [(at - 0.5) % 1 for at in (y, x)]
+    for i, j in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        share = (down if i else 1 - down) * (across if j else 1 - across)
+        found = found + share[:, None].astype(np.float32) * values[np.clip(top + i, 0, ends[0]),
+                                                                   np.clip(left + j, 0, ends[1])]
+    return found
 
 
 def _measure_reach(instances: Sequence[Instance], camera: Camera, shutter: Shutter, lens: Lens | None,

@@ -158,6 +158,24 @@ def test_fast_things_leave_no_row_of_ghosts(renderer, box):
         assert row.max() > 0.2 and np.abs(np.diff(row)).max() < 0.07
 
 
+def test_what_glints_out_of_focus_is_no_row_of_dots(box):
+    """It is spread over as much as lies between two points of the lens; what is sharp beside it stays as it is."""
+    planned = moments.plan([Instance(box, stand())], VIEW, None, Lens(0.4, 1.0))
+    image = np.zeros((96, 96, 5), np.float32)
+    image[..., :2] = 1, 3
+    image[:, 48:, 1] = 1  # in focus
+    image[40, 20, 2:] = image[40, 60, 2:] = 100
+    before = image.copy()
+    wide = planned.soften(image, VIEW, slice(2, 5))
+    np.testing.assert_array_equal(image[:, 48:], before[:, 48:])
+    apart = wide[0, 0] * VIEW.intrinsics[0, 0] / 3
+    assert wide[0, 90] == 0 and 4 < apart < 12
+    assert image[40, 20, 2] == pytest.approx(100 / apart ** 2, rel=3)
+    assert image[:, :48, 2].sum() == pytest.approx(100, rel=0.02)
+    assert moments.plan([Instance(box, stand())], VIEW, Shutter([VIEW] * 2, np.array(
+        [[stand(-1)], [stand(1)]])), None).soften(image, VIEW, slice(2, 5)).max() == 0
+
+
 def test_places_in_a_pixel_go_with_no_time(box):
     """With a few places that take turns each row saw few moments: what moved one way had teeth along its edges."""
     shutter = Shutter([VIEW] * 2, np.array([[stand(-0.1)], [stand(0.1)]]))
