@@ -38,7 +38,8 @@ EMISSION = "Emission"  # what all shaders of a material send together
 class MaterialReading:
     """A material and what its faces need: the UV layout of its maps, the colour attribute that tints it ("" = none),
     and notes for the artist on what could not be followed. computed: notes by the inputs that other nodes than images
-    compute, which can be baked. missing: the inputs whose image is gone, which cannot."""
+    compute, which can be baked. missing: the inputs that cannot: their image is gone, or something else is in their
+    place."""
 
     material: meshes.Material = meshes.Material()
     layout: UVLayout = UVLayout()
@@ -141,7 +142,7 @@ class _ShaderReader:
         base = shader_nodes.make_constant(0) if kind == "EMISSION" else self._value(
             "Base Color" if kind == "BSDF_PRINCIPLED" else "Color")
         alpha = self._value("Alpha", missing=1)
-        roughness = self._value("Roughness", missing=1)
+        roughness = self._value("Coat Roughness" if self._is_coated() else "Roughness", missing=1)
         metallic = self._value("Metallic", missing=float(kind in ("BSDF_GLOSSY", "BSDF_ANISOTROPIC", "BSDF_METALLIC")))
         red, green, blue = _factors(base)
         normal_map, strength = self._normal()
@@ -154,9 +155,24 @@ class _ShaderReader:
         self._reading.layout = layout
         self._reading.attribute = base.attribute
 
+    def _is_coated(self) -> bool:
+        """Whether a clear coat is most of what one sees the surface mirror. There is one gloss: it is that then."""
+        names = ("Coat Weight", "Coat Roughness", "Metallic", "Roughness")
+        weight, rough, metallic, own = (self._shader.inputs.get(name) for name in names)
+        if weight is None or own is None or any(each.is_linked for each in (weight, rough, metallic)):
+            return False
+        coated = weight.default_value > meshes.COATED and metallic.default_value < meshes.COATED
+        return coated and (own.is_linked or own.default_value > rough.default_value)
+
     def _name_losses(self) -> None:
         """Notes what the shader does that an asset cannot."""
+        coated = self._is_coated()
+        if coated:
+            self._reading.notes.append(errors.Message("its Coat takes the place of its own gloss"))
+            self._reading.missing.add("Roughness")
         for name, (switch, what) in LOSSES.items():
+            if coated and name == "Coat Weight":
+                continue
             socket, color = self._shader.inputs.get(switch), self._shader.inputs.get(name)
             if socket is None or color is None or not (socket.is_linked or socket.default_value > 0):
                 continue

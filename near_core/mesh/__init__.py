@@ -3,6 +3,7 @@
 from .files import load
 from .mesh import (
     BRIGHTEST,
+    COATED,
     MAX_TRIANGLES,
     Material,
     Mesh,
@@ -17,5 +18,6 @@ from .mesh import (
 from .texture import encode_light
 from .voxelize import find_occupied
 
-__all__ = ["BRIGHTEST", "MAX_TRIANGLES", "Material", "Mesh", "check", "compute_bounds", "compute_face_normals",
-           "encode_light", "find_occupied", "find_unwrapping", "load", "merge", "normalize", "too_many"]
+__all__ = ["BRIGHTEST", "COATED", "MAX_TRIANGLES", "Material", "Mesh", "check", "compute_bounds",
+           "compute_face_normals", "encode_light", "find_occupied", "find_unwrapping", "load", "merge", "normalize",
+           "too_many"]

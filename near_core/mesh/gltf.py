@@ -18,7 +18,7 @@ from ..directions import unit
 from ..errors import NearError
 from . import texture
 from .beside import read_beside
-from .mesh import BRIGHTEST, MAX_TRIANGLES, Material, Mesh, merge, too_many, turn_upright
+from .mesh import BRIGHTEST, COATED, MAX_TRIANGLES, Material, Mesh, merge, too_many, turn_upright
 
 _COMPONENT = {5120: np.int8, 5121: np.uint8, 5122: np.int16, 5123: np.uint16, 5125: np.uint32, 5126: np.float32}
 _COLUMNS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT4": 16}
@@ -212,8 +212,7 @@ class _File:
     def material(self, material: dict) -> Material:
         """Factors that are not written are 1 by the specification, also the metallic one."""
         pbr = material.get("pbrMetallicRoughness", {})
-        factor = tuple(float(x) for x in pbr.get("baseColorFactor", (1, 1, 1, 1)))
-        if len(factor) != 4:
+        if len(factor := tuple(float(x) for x in pbr.get("baseColorFactor", (1, 1, 1, 1)))) != 4:
             raise ValueError("baseColorFactor")
         base = self.image(pbr.get("baseColorTexture"))
         packed, normal = self.image(pbr.get("metallicRoughnessTexture")), self.image(material.get("normalTexture"))
@@ -227,12 +226,20 @@ class _File:
             factor = (*factor[:3], 1.0)
         return Material(
             name=str(material.get("name", "")), base_color=factor, base_color_map=base,
-            roughness=float(pbr.get("roughnessFactor", 1)), metallic=float(pbr.get("metallicFactor", 1)),
+            roughness=self.gloss(material), metallic=float(pbr.get("metallicFactor", 1)),
             roughness_map=self.derive(packed, "roughness", lambda picture: np.ascontiguousarray(picture[..., 1])),
             metallic_map=self.derive(packed, "metallic", lambda picture: np.ascontiguousarray(picture[..., 2])),
             normal_map=self.derive(normal, "normal", lambda picture: np.ascontiguousarray(picture[..., :3])),
             normal_scale=float(material.get("normalTexture", {}).get("scale", 1)), wrap=self.wrap(material),
             **self.emission(material))
+
+    def gloss(self, material: dict) -> float:
+        """The roughness of what a surface mirrors: of its clear coat where that is most of it, and not by maps."""
+        coat = material.get("extensions", {}).get("KHR_materials_clearcoat", {})
+        own = float((pbr := material.get("pbrMetallicRoughness", {})).get("roughnessFactor", 1))
+        plain = "metallicRoughnessTexture" not in pbr and float(pbr.get("metallicFactor", 1)) < COATED
+        coated = plain and float(coat.get("clearcoatFactor", 0)) > COATED
+        return min(own, float(coat.get("clearcoatRoughnessFactor", 0))) if coated else own
 
     def emission(self, material: dict) -> dict[str, Any]:
         """The fields of Material that say what a material emits."""

@@ -11,6 +11,7 @@ from ..errors import Message, NearError
 MAX_TRIANGLES = 20_000_000
 MAX_BYTES = 2 * 2**30
 BRIGHTEST = 1e6  # radiance that a material emits at most
+COATED = 0.5  # weight of a clear coat on what is less of a metal, from which it is the surface's gloss
 STEEPEST = WHITEST = 1e3  # times that a normal map is strengthened, and that colours are multiplied, at most
 FARTHEST = 1e6  # maps away that a UV lies at most
 

@@ -102,6 +102,15 @@ def test_what_glows_has_its_strength(tmp_path, material, emission):
     assert found.emission == emission and found.glows is any(emission) and found.emission_map is None
 
 
+@pytest.mark.parametrize("factor, metallic, rough, expected", [
+    (1.0, 0.0, 0.04, 0.04), (0.4, 0.0, 0.04, 0.5), (1.0, 1.0, 0.04, 0.5), (1.0, 0.0, 0.7, 0.5)])
+def test_a_clear_coat_is_the_gloss_of_what_is_no_metal(tmp_path, factor, metallic, rough, expected):
+    coat = {"KHR_materials_clearcoat": {"clearcoatFactor": factor, "clearcoatRoughnessFactor": rough}}
+    material = {"pbrMetallicRoughness": {"metallicFactor": metallic, "roughnessFactor": 0.5}, "extensions": coat}
+    found = mesh.load(gltf(tmp_path / "a.gltf", {"POSITION": TRIANGLE}, material=material)).materials[0]
+    assert found.roughness == expected
+
+
 def test_what_glows_has_its_map(tmp_path):
     map_ = np.uint8([[[255, 0, 0, 0], [0, 255, 0, 128]]])
     material = {"emissiveFactor": [1, 1, 1], "emissiveTexture": {"index": 0, "texCoord": 1}}

@@ -175,6 +175,17 @@ def test_a_glow_among_other_shaders_has_to_be_baked(material, kind):
     assert not materials.read_material(material).computed
 
 
+@pytest.mark.parametrize("weight, metallic, gloss, told", [
+    (1.0, 0.0, 0.1, "takes the place"), (0.4, 0.0, 0.7, "left out"), (1.0, 1.0, 0.7, "left out")])
+def test_a_coat_is_the_gloss_of_what_is_no_metal(material, principled, weight, metallic, gloss, told):
+    for name, value in (("Roughness", 0.7), ("Coat Roughness", 0.1), ("Coat Weight", weight), ("Metallic", metallic)):
+        principled.inputs[name].default_value = value
+    reading = materials.read_material(material)
+    assert reading.material.roughness == pytest.approx(gloss)
+    assert len(reading.notes) == 1 and told in reading.notes[0]
+    assert ("Roughness" in reading.missing) is (gloss == 0.1)
+
+
 @pytest.mark.parametrize("kind, told", [("ShaderNodeBsdfGlass", "opaque"),
                                         ("ShaderNodeSubsurfaceScattering", "Subsurface")])
 def test_what_an_asset_is_not_is_told(material, principled, kind, told):
