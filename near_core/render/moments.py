@@ -203,12 +203,13 @@ def _add_blocks(values: np.ndarray, edge: int) -> np.ndarray:
 
 def _look_between(values: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
     """Values (h, w, C) at places in units of these cells, whose middles lie at halves, linear between them."""
-    found, ends = np.float32(0), np.array(values.shape[:2]) - 1
+    ends = np.array(values.shape[:2]) - 1
+    found = np.zeros((len(y), values.shape[2]), np.float32)
     (top, left), (down, across) = [np.floor(at - 0.5).astype(int) for at in (y, x)], [(at - 0.5) % 1 for at in (y, x)]
     for i, j in ((0, 0), (0, 1), (1, 0), (1, 1)):
         share = (down if i else 1 - down) * (across if j else 1 - across)
-        found = found + share[:, None].astype(np.float32) * values[np.clip(top + i, 0, ends[0]),
-                                                                   np.clip(left + j, 0, ends[1])]
+        rows, columns = np.clip(top + i, 0, ends[0]), np.clip(left + j, 0, ends[1])
+        found += share[:, None].astype(np.float32) * values[rows, columns]
     return found
 
 
