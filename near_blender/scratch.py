@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
 import shutil
+import sys
 import tempfile
 import time
 from contextlib import suppress
@@ -60,8 +62,6 @@ def make_folder(kind: str) -> tempfile.TemporaryDirectory:
 
 def clear() -> None:
     """Removes yesterday's folders of processes that are gone: one that was killed could not do so itself."""
-    if os.name == "nt":  # os.kill would end the process there
-        return
     for path in Path(find_folder()).glob("near-*-*"):
         owner = re.match(r"near-(\d+)-", path.name)
         with suppress(OSError):
@@ -70,6 +70,8 @@ def clear() -> None:
 
 
 def _is_running(pid: int) -> bool:
+    if sys.platform == "win32":  # os.kill would end it there
+        return _is_running_on_windows(pid)
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -77,3 +79,16 @@ def _is_running(pid: int) -> bool:
     except (OSError, OverflowError):  # somebody else's
         return True
     return True
+
+
+def _is_running_on_windows(pid: int) -> bool:
+    synchronize, denied, still = 0x0010_0000, 5, 258  # SYNCHRONIZE, ERROR_ACCESS_DENIED, WAIT_TIMEOUT
+    system: Any = ctypes.WinDLL("kernel32", use_last_error=True)  # type: ignore[attr-defined]
+    system.OpenProcess.restype = ctypes.c_void_p
+    handle = system.OpenProcess(synchronize, False, ctypes.c_uint32(pid))
+    if handle is None:
+        return ctypes.get_last_error() == denied  # type: ignore[attr-defined]
+    try:
+        return system.WaitForSingleObject(ctypes.c_void_p(handle), 0) == still
+    finally:
+        system.CloseHandle(ctypes.c_void_p(handle))

@@ -9,6 +9,7 @@ import os
 import secrets
 import shutil
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any
 from .errors import NearError
 
 MAX_JSON = 64 * 2**20  # bytes
+PATIENCE = 20  # times that Windows is asked again, 0.05 s after each other
 
 
 @contextmanager
@@ -33,7 +35,7 @@ def writing(path: str | Path) -> Iterator[Path]:
     try:
         os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
         yield part
-        os.replace(part, path)
+        _replace(part, path)
     except (OSError, RuntimeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise NearError("{file} could not be written ({reason}).", "Choose another folder.", file=path.name,
@@ -41,6 +43,16 @@ def writing(path: str | Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             part.unlink()
+
+
+def _replace(part: Path, path: Path) -> None:
+    """os.replace. Windows refuses it as long as anybody reads either file, as what looks for viruses does with each new
+    one for a moment."""
+    for _ in range(PATIENCE if os.name == "nt" else 0):
+        with suppress(PermissionError):
+            return os.replace(part, path)
+        time.sleep(0.05)
+    os.replace(part, path)
 
 
 def write(path: str | Path, data: bytes | str) -> None:

@@ -355,7 +355,7 @@ class WorkerProcess:
 
 def make_command(module: str, *arguments: str, python: str = "") -> list[str]:
     """What runs a package of near_core in another process. python: "" for Blender's own."""
-    return [python or find_interpreter(), "-I", "-c", _BOOT, json.dumps(_path()), module, *arguments]
+    return [python or find_interpreter(), "-I", "-X", "utf8", "-c", _BOOT, json.dumps(_path()), module, *arguments]
 
 
 def _path() -> tuple[tuple[int, ...], list[str]]:

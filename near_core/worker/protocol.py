@@ -116,6 +116,11 @@ class Channel:
         with self._lock:
             self._out.close()
 
+    def leave(self) -> None:
+        """close, after which whoever sends waits for ever: the process is about to end."""
+        self._lock.acquire()
+        self._out.close()
+
     def _frame(self, frame: dict) -> None:
         text = json.dumps(frame, separators=(",", ":")).encode()
         self._write.write(struct.pack("<I", len(text)) + text)

@@ -168,13 +168,22 @@ def _tell(error: NearError) -> dict[str, Any]:
     return {"event": "error", "what": error.what, "fix": error.fix}
 
 
-def die_with(parent: int, by: int = signal.SIGTERM) -> None:
-    """Ends this process by a signal when the one that started it dies (Linux; elsewhere the closed pipe does it)."""
+def die_with(parent: int, at_once: bool = False) -> None:
+    """Ends this process, or tells it to end, when the one that started it dies (Linux; elsewhere the closed pipe does
+    it, and Windows has no such signals)."""
     if sys.platform != "linux":
         return
+    by = signal.SIGKILL if at_once else signal.SIGTERM
     ctypes.CDLL(None).prctl(1, int(by), 0, 0, 0)  # 1 = PR_SET_PDEATHSIG
     if os.getppid() != parent:  # it died before we asked
         os._exit(0)
+
+
+def _end() -> None:
+    """Ends this process at once, whatever is being computed."""
+    if os.name == "nt":  # os._exit has each library clear up there, after their threads, locks in hand, are gone
+        os.kill(os.getpid(), signal.SIGTERM)
+    os._exit(0)
 
 
 def main(folder: str, parent: str) -> None:
@@ -184,14 +193,15 @@ def main(folder: str, parent: str) -> None:
 
 def serve(folder: str, parent: str, operations: Any) -> None:
     """main with other operations, which are called on the thread that calls this."""
-    die_with(int(parent), signal.SIGKILL)
+    die_with(int(parent), at_once=True)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C in a terminal is meant for Blender, which will tell us
     read, write = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
     write.write(protocol.START)
     home = Path(folder)
-    worker = Worker(protocol.Channel(read, write, incoming=home / "requests", outgoing=home / "answers"), operations)
+    channel = protocol.Channel(read, write, incoming=home / "requests", outgoing=home / "answers")
+    worker = Worker(channel, operations)
 
     def read_until_end() -> None:
         try:
@@ -199,8 +209,9 @@ def serve(folder: str, parent: str, operations: Any) -> None:
         except BaseException:
             traceback.print_exc()
         finally:
+            channel.leave()  # Windows removes no file that is open
             shutil.rmtree(home, ignore_errors=True)
-            os._exit(0)  # at once, whatever is being computed
+            _end()
 
     threading.Thread(target=read_until_end, daemon=True).start()
     worker.run()

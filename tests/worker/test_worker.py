@@ -29,6 +29,17 @@ from tests.machine import slowness
 from tests.surfaces import dress, lay_ball
 
 ROOT = Path(__file__).resolve().parents[2]
+AS_WINDOWS = """
+import os, signal, sys
+from near_core._kernels import library
+from near_core.worker import worker
+library.load()  # this machine's
+sys.platform = "win32"
+for module, names in ((os, "posix_fallocate fork kill getppid setpriority"), (signal, "SIGKILL SIGHUP SIGCONT")):
+    for name in names.split():
+        delattr(module, name)
+worker.main(*sys.argv[1:3])
+"""
 
 
 @pytest.fixture(scope="module")
@@ -41,9 +52,9 @@ def ball() -> asset.NeuralAsset:
 class Client:
     """The least that can talk to a worker."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, start: tuple[str, str] = ("-m", "near_core.worker")):
         (folder / "answers").touch()
-        self.process = subprocess.Popen([sys.executable, "-m", "near_core.worker", str(folder), str(os.getpid())],
+        self.process = subprocess.Popen([sys.executable, *start, str(folder), str(os.getpid())],
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT)
         protocol.read_until_start(self.process.stdout)
         self.channel = protocol.Channel(self.process.stdout, self.process.stdin, folder / "answers",
@@ -95,6 +106,19 @@ def light() -> environment.Environment:
 def test_hello_tells_versions(client):
     assert client.hello["event"] == "hello"
     assert client.hello["onnxruntime"] == load_onnxruntime().__version__ and not client.hello["onnxruntime_problem"]
+
+
+def test_without_what_windows_lacks_it_works_and_clears_up(tmp_path, ball, light):
+    home = tmp_path / "home"
+    home.mkdir()
+    client = Client(home, ("-c", AS_WINDOWS))
+    client.put(ball, light)
+    client.render(1, ball, light, 16)
+    assert client.finish(1)["event"] == "done"
+    client.channel.send({"op": "quit"})
+    assert client.process.wait(60) == 0 and not home.exists()
+    client.process.stdin.close()
+    client.process.stdout.close()
 
 
 def test_render_gives_the_same_passes_as_in_this_process(client, ball, light):
