@@ -196,7 +196,7 @@ def _cut_out(model: NearMini, shots: list[Shot], matting: str, notes: list[str],
         matte = matte_of(model, matting, config, shot.hints)
         photo = prepare(shot.picture, shot.mask, matte, report, config, shot.hints is not None)
         photos.append(photo.mirror() if shot.mirrored else photo)
-        _tell_doubts(photos[-1], shot, notes, config)
+        _tell_doubts(photos[-1], shot, len(shots) == 1, notes, config)
         if number == 0:
             listener.preview(photos[0].alpha, photos[0].rgb)
     return photos
@@ -213,9 +213,9 @@ def _require_cube(photo: Photo, shot: Shot, around_origin: bool) -> None:
                         "Choose the camera that it was taken from, or its view.", photo=shot.name)
 
 
-def _tell_doubts(photo: Photo, shot: Shot, notes: list[str], config: MattingConfig) -> None:
+def _tell_doubts(photo: Photo, shot: Shot, alone: bool, notes: list[str], config: MattingConfig) -> None:
     """Notes where neither the photo nor a person said what is object, and what is taken for one are things apart from
-    each other, or is little of the photo: so it is in landscapes and panoramas, which show none."""
+    each other, or is little of a photo alone: so it is in landscapes and panoramas, which show none."""
     if not photo.is_found or shot.hints is not None:
         return
     sizes = np.bincount(label_pieces(photo.alpha > 0.5).ravel())[1:]
@@ -225,7 +225,7 @@ def _tell_doubts(photo: Photo, shot: Shot, notes: list[str], config: MattingConf
                              "meant, correct the matte, or choose it by its number.", photo=shot.name, count=count))
     left, top, right, bottom = photo.box
     width, height = photo.source_size
-    if max((right - left) / width, (bottom - top) / height) < config.small_box:
+    if alone and max((right - left) / width, (bottom - top) / height) < config.small_box:
         notes.append(Message("What was taken for the object is small in {photo}. If something else is meant, correct "
                              "the matte; an object that fills the photo becomes sharper.", photo=shot.name))
 
