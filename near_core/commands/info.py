@@ -23,7 +23,8 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         answer(json.dumps(facts, indent=1))
     else:
-        answer("\n".join(f"{key.replace('_', ' '):<20}{to_line(str(value))}" for key, value in facts.items()))
+        told = {key.replace("_", " "): to_line(str(value)) for key, value in facts.items()}
+        answer("\n".join(f"{key:<20}{value}" for key, value in told.items() if value))  # no problem is no line
     return 0
 
 

@@ -178,7 +178,7 @@ class MatteFinder:
     def _find_offered(self, hints: Hints) -> np.ndarray:
         objects = self.list_objects()
         if not 0 < hints.number <= len(objects):
-            raise NearError("There is no object {number} in the photo: {count} were found.",
+            raise NearError("There is no object {number} in the photo. Objects found: {count}.",
                             "Choose another number, or draw a box around the object.", number=hints.number,
                             count=len(objects))
         matte = objects[hints.number - 1]

@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     """Measures part by part; after each row what is known goes to the JSON file, so that a run may be stopped."""
     config = read_config(BenchConfig, args)
     if unknown := [name for name in config.parts if name not in PARTS]:
-        raise NearError(f"There is no part {unknown[0]!r}.", f"Choose of {', '.join(PARTS)}.")
+        raise NearError(f"There is no part {unknown[0]!r}.", f"Choose from {', '.join(PARTS)}.")
     if not (SAMPLES / "keg.glb").is_file():
         raise NearError("The sample mesh is not there.", "Run bench in a checkout of the project.")
     known = config.json is not None and config.json.is_file()

@@ -40,7 +40,7 @@ class BenchConfig:
     def __post_init__(self) -> None:
         unknown = [name for name in self.sizes if name not in SIZES]
         if unknown:
-            raise NearError(f"There is no size {unknown[0]!r}.", f"Choose of {', '.join(SIZES)}.")
+            raise NearError(f"There is no size {unknown[0]!r}.", f"Choose from {', '.join(SIZES)}.")
 
     def repeat(self, times: int) -> int:
         """How often something is measured that deserves `times` repetitions."""
