@@ -15,7 +15,7 @@ from ..shaders import node_trees
 
 GLOSSY = ("Glossy Direct", "Glossy Indirect", "Glossy Color")
 TRANSMITTED = ("Transmission Direct", "Transmission Indirect", "Transmission Color")
-_SHADERS = {"BSDF_PRINCIPLED", "BSDF_GLOSSY", "BSDF_METALLIC", "BSDF_GLASS", "BSDF_REFRACTION"}
+SHADERS = {"BSDF_PRINCIPLED", "BSDF_GLOSSY", "BSDF_METALLIC", "BSDF_GLASS", "BSDF_REFRACTION"}
 _DENSITY = 2 / (3 * math.pi)  # of a direction that a matt surface sends a ray into, in the mean
 _WIDEST = 0.5  # of what Cycles widens a lobe to, alpha
 
@@ -43,7 +43,7 @@ class GlossyFilter:
         """Has all materials be as rough as that at least; 0 leaves them as they are."""
         if not self._ready and roughness > 0:
             self._ready = True
-            self._sockets = [socket for tree in _list_trees() for node in list(tree.nodes) if node.type in _SHADERS
+            self._sockets = [socket for tree in _list_trees() for node in list(tree.nodes) if node.type in SHADERS
                              for socket in _raise(tree, node)]
         for socket in self._sockets:
             if socket.default_value != roughness:

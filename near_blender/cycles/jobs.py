@@ -15,7 +15,7 @@ from .. import colorspace
 from .._core import composite, errors, filters, image, light_passes, progress
 from .._core import scene as scenes
 from . import aovs as cycles_aovs
-from . import contact_sheet
+from . import contact_sheet, denoiser
 from . import lamps as cycles_lamps
 from . import occluders as cycles_occluders
 from . import textures as cycles_textures
@@ -57,6 +57,7 @@ class CyclesJobs:
     def __init__(self) -> None:
         self._files: dict[str, dict[str, Any]] = {}
         self._stage = StagedScene()
+        self._denoiser = denoiser.Denoiser()
 
     def describe(self) -> dict[str, Any]:
         """What "hello" says."""
@@ -103,8 +104,12 @@ class CyclesJobs:
         scene.render.film_transparent = stage.own["film_transparent"] if transparent is None else transparent
         scene.cycles.film_exposure = stage.own["film_exposure"]
         catches = scene.render.film_transparent and any(ob.is_shadow_catcher for ob in stage.objects)
-        stage.use_samples(request["samples"], request["denoise"] or catches, request["threads"])
-        _choose_passes(stage.layer, wanted)
+        guides = (request["denoise"] and not catches and denoiser.MARKED not in wanted
+                  and self._denoiser.suits(scene.cycles))
+        stage.marks.put(guides)
+        stage.use_samples(request["samples"], (request["denoise"] or catches) and not guides, request["threads"])
+        _choose_passes(stage.layer, {*wanted, *(denoiser.SURFACE if guides else ())})
+        stage.layer.cycles.denoising_store_passes = guides
         stage.keep_uv("UV" in wanted)
         stage.values.want(stage.layer, wanted)
         with stage.without_film_tricks(holdouts=not request["holdouts"]):
@@ -116,15 +121,28 @@ class CyclesJobs:
                 drawn = stage.draw(request.progress)
             finally:
                 stage.holes.close()
+        if guides:
+            self._clean(drawn, request)
         if not request["denoise"] and "Noisy Image" in drawn:
             drawn["Combined"][..., :3] = drawn["Noisy Image"][..., :3]  # the alpha of a shadow stays clean
         _give_color(drawn)
         passes = dict(found for name in wanted for found in _pick(name, drawn))
         return {"passes": {name: values[rows, columns] for name, values in passes.items()}, "stale": stage.stale}
 
+    def _clean(self, drawn: dict[str, np.ndarray], request: Any) -> None:
+        """Takes the noise of a picture away, in place."""
+        request.progress("Drawing ordinary objects", 0.95)
+        albedo, normal = (drawn[name] for name in denoiser.GUIDES)
+        *colors, surface, clear = (_pick(name, drawn)[0][1][..., :3] for name in denoiser.SURFACE)
+        surface = denoiser.turn(surface, request["camera"]["matrix"])
+        guides = denoiser.choose_guides(albedo, normal, colors, surface, clear[..., 0] > 0.5)
+        drawn["Combined"][..., :3] = self._denoiser.clean(
+            drawn["Combined"][..., :3], guides, self._stage.scene.cycles.denoising_quality, request["threads"])
+
     def probe(self, request: Any) -> dict[str, Any]:
         """Some panoramas."""
         stage = self._stage
+        stage.layer.cycles.denoising_store_passes = False
         stage.frame(request["size"], None)
         stage.scene.render.film_transparent = True
         stage.scene.cycles.film_exposure = 1.0

@@ -18,6 +18,7 @@ from ..scene import sync
 from ..shaders import node_trees
 from . import motion as cycles_motion
 from .aovs import Values
+from .denoiser import Marks
 from .filter import GlossyFilter
 from .front import Holes
 from .looks import DressedProxies
@@ -45,6 +46,7 @@ class StagedScene:
         self.holes: Any = None
         self.values: Any = None
         self.filter: Any = None
+        self.marks: Any = None
         self._simulations: Any = None
         self._has_uv = False  # whether its pictures hold the pass UV
         self._seen: dict[str, bool] = {}  # visible_camera of the objects that jobs change, as the artist has it
@@ -72,7 +74,7 @@ class StagedScene:
         self._camera, self._anchor = add_object(scene, bpy.data.cameras.new("NeAR")), add_object(scene, None)
         self._dressed = DressedProxies(Skins(file["payloads"]))
         scene.camera, self.holes = self._camera, Holes(scene, self._dressed.find_mesh)
-        self.values, self.filter = Values(), GlossyFilter(scene)
+        self.values, self.filter, self.marks = Values(), GlossyFilter(scene), Marks()
         self._simulations = Simulations(scene)
         self._has_uv = any(layer.use_pass_uv for layer in scene.view_layers)
         scene.timeline_markers.clear()  # they could choose another camera
