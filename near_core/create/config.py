@@ -67,6 +67,7 @@ class GuessConfig:
     thin_width: float = 0.1
     straight_rods: bool = True
     relief_share: float = 0.5
+    box_power: float = 8.0
 
 
 @dataclass(frozen=True)
@@ -153,6 +154,11 @@ class ReconstructionConfig:
     doubt_lead: float = 0.1  # body's widths before the round body's end from which it does
     maximum_doubt: float = 1.4  # logits; what is surer than this less logit_bias stays, however far behind
     sure_logits: tuple[float, float] = (0.4, 0.75)  # the most that is said along the view: not sure at all, sure
+    box_power: float = 2.0  # exponent of a body whose outline is a box's; 2 is an ellipsoid: "boxes"
+    box_calm: int = 2  # pixels of 128, twice; what is finer of an outline does not tell whether it is a box's
+    box_radius: int = 8  # pixels of 128; how far around a pixel most decides whether it is in a box behind its front
+    box_straight: tuple[float, float] = (0.3, 0.45)  # of an outline that is level or upright: round, a box's
+    box_filling: tuple[float, float] = (0.6, 0.7)  # of the rectangle around it, which it fills: round, a box's
     box_logits: tuple[float, float] = (0.8, 1.2)  # the same: layers and a round body decide, the network does: "knobs"
     sure_radius: int = 4  # pixels of 64, twice; how large parts are in which one is sure or not
     sure_elsewhere: float = 0.15  # logits less for being sure somewhere else in the object

@@ -8,7 +8,7 @@ from ..asset import CELL
 from ..image.filters import blur_box, blur_masked, distances, grow, local_maximum
 from ..models.mini.layout import SIZE
 from .config import ReconstructionConfig
-from .thickness import fit_discs
+from .thickness import fit_discs, measure_angularity
 from .view import LayerView, look_up, project, reach
 
 
@@ -68,8 +68,10 @@ def close_sides(deep: np.ndarray, view: LayerView, uv: np.ndarray, depth: np.nda
                 relief: np.ndarray | float = 1.0, config: ReconstructionConfig = ReconstructionConfig()) -> np.ndarray:
     """How deep cells (P,), seen at uv (P, 2) and a depth (P,), lie inside a solid (P,) whose sides close, by a share
     (P,), as those of an ellipsoid do: as wide as the outline where that lies, and as long behind it as the solid is,
-    but no more than so many times as long as wide; less by a relief (P,), a share of that."""
+    but no more than so many times as long as wide; less by a relief (P,), a share of that. Those of a box, by its
+    outline, run straight on to its rear, whatever the share."""
     pixel, calm, width = reach(view.camera) / SIZE, config.side_calm, distances(view.mask)
+    angular = measure_angularity(view)
     inside = deep > 0
     at = np.clip(((uv[inside] + 1) / 2 * SIZE).astype(int), 0, SIZE - 1)
     back = np.full((SIZE, SIZE), -np.inf, np.float32)
@@ -79,12 +81,23 @@ def close_sides(deep: np.ndarray, view: LayerView, uv: np.ndarray, depth: np.nda
     wide = np.clip((radius / (2 * calm) - low) / (high - low), 0, 1)
     edge = width - 0.5 + wide * (blur_masked(width[None], view.mask, calm)[0] - width)  # frays would go on as ridges
     rim = blur_box(blur_box(spread_rim(view, config), config.side_radius), config.side_radius)  # even inside, too
-    swelling = config.side_swelling * calm * wide  # what calming adds at the outline
-    maps = np.stack([edge, swelling, radius, rim, _spread_deepest(back, config)]).astype(np.float32)
-    edge, swelling, radius, rim, back = view.inside(maps, uv).T
-    length = np.maximum(np.minimum(back - rim, config.side_length * relief * radius * pixel), config.least_width)
+    lack = config.side_swelling * calm * wide  # what calming adds at the outline
+    lack = lack + angular * (edge - lack - _straighten_outline(view.mask, config))
+    maps = np.stack([edge, lack, radius, rim, _spread_deepest(back, config)]).astype(np.float32)
+    edge, lack, radius, rim, back = view.inside(maps, uv).T
+    # a box is as long as networks are sure that it is
+    longest = config.side_length * relief * radius * pixel / np.maximum(1 - angular * (1 - share), 1e-3)
+    length = np.maximum(np.minimum(back - rim, longest), config.least_width)
     behind = np.maximum(depth - rim, 0) / length
-    edge -= swelling * np.clip(behind / config.side_onset, 0, 1)
-    body = (1 - np.hypot(1 - np.clip(edge / np.maximum(radius, 1), 0, 1), behind)) * (
-        np.minimum(radius * pixel, length) / CELL)
-    return deep - share * np.maximum(deep - body, 0)
+    edge -= lack * np.clip(behind / config.side_onset, 0, 1)
+    power = 2 + (config.box_power - 2) * angular
+    inward = 1 - np.clip(edge / np.maximum(radius, 1), -angular, 1)
+    body = (1 - (inward**power + behind**power) ** (1 / power)) * (np.minimum(radius * pixel, length) / CELL)
+    return deep - np.maximum(share, angular) * np.maximum(deep - body, 0)
+
+
+def _straighten_outline(mask: np.ndarray, config: ReconstructionConfig) -> np.ndarray:
+    """How far pixels lie inside an outline (S, S) without what sticks out of its sides or is cut into them, but with
+    its corners, (S, S) pixels."""
+    calm = blur_box(mask.astype(np.float32), config.box_radius) > 0.5
+    return distances(calm) - distances(~calm)

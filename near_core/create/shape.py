@@ -62,7 +62,8 @@ def carve_solid(model: NearMini, view: PhotoView, progress: Progress = silent,
     progress("Shape", 0.3)
     cells = compute_cell_centres(SURFEL_RESOLUTION)
     uv, depth = project(cells, view.camera)
-    silhouette = Silhouette(view.photo, view.camera, alone=True).measure_depth(narrow_sides(cells, view, config))
+    narrowed = narrow_sides(cells, view, config)
+    silhouette = Silhouette(view.photo, view.camera, alone=True).measure_depth(narrowed)
     near = np.flatnonzero(silhouette > -config.outline_reach)  # farther out there is no front
     deep[silhouette <= -config.outline_reach] = -1
     behind, seam = np.full(len(deep), OUTSIDE, np.float32), np.zeros(len(deep), np.float32)
@@ -73,7 +74,8 @@ def carve_solid(model: NearMini, view: PhotoView, progress: Progress = silent,
     deep = _smooth_hidden(deep, behind, seam, fades, config)
     if config.closing and config.thickness != "full":  # which is as deep as networks say
         share = _measure_closing(view, logits, uv[near], config)
-        deep.ravel()[near] = close_sides(deep.ravel()[near], view, uv[near], depth[near], share, relief, config)
+        aside = project(narrowed[near], view.camera)[0]
+        deep.ravel()[near] = close_sides(deep.ravel()[near], view, aside, depth[near], share, relief, config)
     outline, behind = np.clip(silhouette, -1, 1).reshape(deep.shape), behind.reshape(deep.shape)
     deep, outline = _follow_symmetry(deep, outline, behind, view, config)
     if config.thickness in TURNED:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..asset import RESOLUTION
-from ..image.filters import blur_masked, distances, fit_parabolas, local_maximum
+from ..image.filters import blur_box, blur_masked, distances, fit_parabolas, local_maximum
 from ..models.mini.layout import SIZE, Picture
 from .config import ReconstructionConfig
 from .view import LayerView, compute_cell_centres, look_up, project, reach
@@ -18,11 +18,30 @@ HALF = SIZE // 2  # pixels on which the networks' sureness is measured: about a 
 
 def inflate_outline(view: LayerView) -> tuple[np.ndarray, np.ndarray]:
     """How thick a round body of a view's outline is at each pixel, and how wide that body is: (SIZE, SIZE) each, asset
-    units. Its radius is that of the largest disc around the pixel that the silhouette has room for."""
+    units. Its radius is that of the largest disc around the pixel that the silhouette has room for. Of an outline that
+    is a box's it is as angular (measure_angularity)."""
     edge = distances(view.mask & ~view.torn)
     radius = fit_discs(edge)
-    pixel = reach(view.camera) / SIZE
-    return 2 * np.sqrt(np.maximum(edge * (2 * radius - edge), 0)) * pixel, 2 * radius * pixel
+    pixel, power = reach(view.camera) / SIZE, 2 + (view.config.box_power - 2) * measure_angularity(view)
+    inward = np.clip(edge / np.maximum(radius, 1e-6), 0, 1)
+    return 2 * radius * (1 - (1 - inward) ** power) ** (1 / power) * pixel, 2 * radius * pixel
+
+
+def measure_angularity(view: LayerView) -> float:
+    """How much a view's outline is a box's, 0..1: where nearly all of it is level or upright, and it fills the
+    rectangle around it, unless an artist's hint says how deep the object is."""
+    config = view.config
+    if config.box_power == 2 or config.thickness != "auto" or not view.mask.any():
+        return 0.0
+    soft = blur_box(blur_box(view.mask.astype(np.float32), config.box_calm), config.box_calm)
+    down, right = np.gradient(soft)
+    steep = np.hypot(right, down)
+    fourfold = np.cos(4 * np.arctan2(down, right))  # 1 where level or upright, in the mean 0 for a disc
+    straight = (steep * fourfold).sum() / max(steep.sum(), 1e-6)
+    high, wide = (np.ptp(np.flatnonzero(view.mask.any(axis))) + 1 for axis in (1, 0))
+    shares = [np.clip((value - low) / (above - low), 0, 1) for value, (low, above) in
+              ((straight, config.box_straight), (view.mask.sum() / (high * wide), config.box_filling))]
+    return float(np.prod(shares))
 
 
 def fit_discs(edge: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ from near_core.create import shape
 from near_core.create.config import ReconstructionConfig
 from near_core.create.photo import Photo
 from near_core.create.rims import close_sides, measure_rounding, narrow_sides, near_rim
+from near_core.create.thickness import measure_angularity
 from near_core.create.view import compute_cell_centres, look_up, project, reach
 from near_core.models.mini.layout import Picture
 from near_core.scene import camera as cameras
@@ -95,13 +96,14 @@ def disc_view(radius: float):
     return view
 
 
-def widths_behind(view, share: float, levels: tuple[float, ...], relief: float = 1.0) -> list[float]:
+def widths_behind(view, share: float, levels: tuple[float, ...], relief: float = 1.0,
+                  config: ReconstructionConfig = ReconstructionConfig()) -> list[float]:
     """How wide a rod as long as 0.4 behind a view's outline is so far behind that, over its width at the outline."""
     points = compute_cell_centres(128)
     uv, depth = project(points, CAMERA)
     inside = (look_up(view.mask[None].astype(np.float32), uv)[:, 0] > 0.5) & (depth > -0.2) & (depth < 0.2)
     closed = close_sides(np.where(inside, 4, -1).astype(np.float32), view, uv, depth,
-                         np.full(len(points), share, np.float32), relief).reshape(128, 128, 128) > 0
+                         np.full(len(points), share, np.float32), relief, config).reshape(128, 128, 128) > 0
     width = [closed[:, round((level + 0.5) * 128), 63:65].sum() / 2 for level in (-0.2, *levels)]
     return [value / width[0] for value in width[1:]]
 
@@ -159,3 +161,24 @@ def test_a_face_that_is_flat_up_to_its_edge_tells_a_box():
     assert measure_rounding(flat) < low < high < measure_rounding(ball)
     flat.mask[:] = False
     assert measure_rounding(flat) == 0
+
+
+def test_what_is_a_box_from_its_front_is_one_behind_it():
+    """A square, with what stands off one of its sides, as mirrors do."""
+    view = square_view(ReconstructionConfig().doubt_camera())
+    assert measure_angularity(view) == 1
+    levels = (-0.1, 0.0, 0.16)
+    assert widths_behind(view, 1, levels, config=view.config)[1:] == pytest.approx([1.1, 1.14], abs=0.05)
+    view.mask[62:66, 96:110] = True
+    beside = widths_behind(view, 1, levels, config=view.config)
+    assert max(beside[1:]) < 1.02, "and not 1.1 to 1.2, as all of the outline along the rays"
+    assert widths_behind(view, 0, levels, config=view.config) == pytest.approx(beside, abs=0.01), "sure or not"
+
+
+def test_what_is_round_from_its_front_is_no_box():
+    view = disc_view(40)
+    view.config = ReconstructionConfig().doubt_camera()
+    assert measure_angularity(view) == 0
+    assert widths_behind(view, 1, (0.0,), config=view.config) == widths_behind(view, 1, (0.0,))
+    view.mask[:] = False
+    assert measure_angularity(view) == 0
