@@ -25,6 +25,7 @@ _QUALITIES = {"FAST": 4, "BALANCED": 5, "HIGH": 6}
 _FLOAT3 = 3
 _CPU = 1
 _MIRRORS = 0.5  # of what a surface sends on, from which it may be one that Cycles looks past
+_ROUGH = 0.3  # from which Cycles has surfaces guide by themselves, and a little more
 _CLEAR = 0.1  # roughness below which mirrors and glass show sharply what they show
 _SIGNATURES = {"NewDevice": [ctypes.c_int], "SetDeviceInt": [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_int],
                "SetDeviceBool": [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_bool], "CommitDevice": [ctypes.c_void_p],
@@ -95,7 +96,11 @@ class Marks:
     """Which materials of the open file are clear: what they mirror or let through is sharp, and guides best."""
 
     def __init__(self) -> None:
-        self._own = [(material, material.pass_index, int(_is_clear(material))) for material in bpy.data.materials]
+        """misleads: whether rays scatter from any of the others, and Cycles looks where they go."""
+        seen = [(material, _list_roughness(material)) for material in bpy.data.materials]
+        self._own = [(material, material.pass_index, int(any(value < _CLEAR for value in values)))
+                     for material, values in seen]
+        self.misleads = any(_CLEAR <= value < _ROUGH for _, values in seen for value in values)
 
     def put(self, wanted: bool) -> None:
         """Has the pass MARKED be 1 where something is clear, else 0; or as the artist has it."""
@@ -105,10 +110,11 @@ class Marks:
                 material.pass_index = index
 
 
-def _is_clear(material: Any) -> bool:
+def _list_roughness(material: Any) -> list[float]:
+    """Of each shader that mirrors or refracts; _CLEAR where a texture says."""
     trees = node_trees.list_trees(material.node_tree) if material.node_tree else ()
     sockets = [node.inputs.get("Roughness") for tree in trees for node in tree.nodes if node.type in SHADERS]
-    return any(not (socket is None or socket.is_linked) and socket.default_value < _CLEAR for socket in sockets)
+    return [_CLEAR if socket.is_linked else socket.default_value for socket in sockets if socket is not None]
 
 
 def _find_library() -> Any:

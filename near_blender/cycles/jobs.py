@@ -104,8 +104,8 @@ class CyclesJobs:
         scene.render.film_transparent = stage.own["film_transparent"] if transparent is None else transparent
         scene.cycles.film_exposure = stage.own["film_exposure"]
         catches = scene.render.film_transparent and any(ob.is_shadow_catcher for ob in stage.objects)
-        guides = (request["denoise"] and not catches and denoiser.MARKED not in wanted
-                  and self._denoiser.suits(scene.cycles))
+        guides = (request["denoise"] and stage.layer.cycles.use_denoising and not catches and stage.marks.misleads
+                  and denoiser.MARKED not in wanted and self._denoiser.suits(scene.cycles))
         stage.marks.put(guides)
         stage.use_samples(request["samples"], (request["denoise"] or catches) and not guides, request["threads"])
         _choose_passes(stage.layer, {*wanted, *(denoiser.SURFACE if guides else ())})

@@ -41,9 +41,13 @@ def test_what_is_clear_is_marked_meanwhile():
     smooth, rough = make_metal(0.05), make_metal(0.2)
     smooth.pass_index = rough.pass_index = 7
     marks = denoiser.Marks()
+    assert marks.misleads
     for wanted, expected in ((True, (1, 0)), (False, (7, 7))):
         marks.put(wanted)
         assert (smooth.pass_index, rough.pass_index) == expected
+    bpy.data.materials.remove(rough)
+    make_metal(0.5)
+    assert not denoiser.Marks().misleads
 
 
 def test_normals_are_turned_as_cycles_has_them():
