@@ -114,11 +114,14 @@ class OrdinaryThings:
     def ask_picture(self, view: dict[str, Any], wanted: tuple[str, ...], transparent: bool, screens: np.ndarray
                     ) -> worker_process.JobHandle:
         """The ordinary picture. view: camera, size and border, and screens, as CyclesProcess.draw takes them."""
-        names = _list_drawn(wanted)
+        return self._draw(view, passes=_list_drawn(wanted), transparent=transparent, screens=screens,
+                          channel="ordinary")
+
+    def _draw(self, view: dict[str, Any], **options: Any) -> worker_process.JobHandle:
+        """A picture with the samples that the artist asks for; options: further ones of CyclesProcess.draw."""
         return client.get_cycles().draw(
-            self.state, **view, proxies=self._proxies, passes=names, samples=self._options.samples,
-            denoise=self._options.denoise, threads=self._threads, transparent=transparent, screens=screens,
-            channel="ordinary")
+            self.state, **view, proxies=self._proxies, samples=self._options.samples, denoise=self._options.denoise,
+            threads=self._threads, **options)
 
     def waits(self, camera: scene.Camera) -> bool:
         """Whether Cycles is to draw once it is known what assets hide, not beside the worker that draws these."""
@@ -163,11 +166,9 @@ class OrdinaryThings:
         holes = list({(each["name"], places.tobytes()): (each["name"], places) for each, places in zip(
             self._assets.instances, standing)}.values())  # copies by modifiers are one mesh
         names = _list_drawn(wanted)
-        return [client.get_cycles().draw(
-            self.state, **view | {"border": border}, proxies=self._proxies, passes=names if holdouts else ["Combined"],
-            samples=self._options.samples, denoise=self._options.denoise, threads=self._threads, transparent=True,
-            holes=holes, holdouts=holdouts, channel=f"front {holdouts}")
-            for holdouts in ((True, False) if self._cuts else (True,))]
+        return [self._draw(view | {"border": border}, passes=names if holdouts else ["Combined"], transparent=True,
+                           holes=holes, holdouts=holdouts, channel=f"front {holdouts}")
+                for holdouts in ((True, False) if self._cuts else (True,))]
 
     def take_front(self, drawn: list[dict[str, np.ndarray]], behind: dict[str, np.ndarray], wanted: tuple[str, ...],
                    ranks: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
