@@ -35,7 +35,8 @@ TOGETHER = {"attacks/test_bad_input", "attacks/test_execution", "attacks/test_hu
             "gui/test_draft", "gui/test_dropped", "gui/test_farm", "gui/test_gone", "gui/test_killed",
             "gui/test_language", "gui/test_matte", "gui/test_photos", "gui/test_pose", "gui/test_several",
             "gui/test_showcase", "gui/test_start", "gui/test_still", "gui/test_window", "kernels/test_determinism",
-            "release/test_other_systems", "render/test_determinism", "test_build", "test_docs", "test_rooms"}
+            "release/test_other_systems", "release/test_windows", "render/test_determinism", "test_build", "test_docs",
+            "test_rooms"}
 
 
 def imports(module: str) -> set[str]:
