@@ -105,7 +105,7 @@ class WorkerProcess:
         self._lock = threading.RLock()
         self._jobs: dict[int, JobHandle] = {}
         self._ids = itertools.count(1)
-        self._known: set[str] = set()  # hashes the process keeps
+        self._known, self._taken = set[str](), set[int]()  # hashes that the process keeps; jobs that it took with it
         self._process: subprocess.Popen | None = None
         self._channel: protocol.Channel | None = None
         self._thread: threading.Thread | None = None
@@ -241,7 +241,7 @@ class WorkerProcess:
             code = process.wait()
             with self._lock:  # a job that comes from now on waits for the next process
                 self._process = self._channel = None
-                self.hello = {}
+                self.hello, self._taken = {}, set(self._jobs)
                 self._known.clear()
                 channel.close()
             outbox.close()
@@ -266,7 +266,7 @@ class WorkerProcess:
             return self._wanted
         for job in [job for job in self._jobs.values() if job.is_cancelled]:  # the next process is spared it
             self._finish(job)
-        lost = list(self._jobs.values())
+        lost = [job for number, job in self._jobs.items() if code is None or number in self._taken]
         if not self._expected:
             log.add(f"{self.called} ended unexpectedly ({describe_exit(code)}).")
             for job in lost:
