@@ -77,6 +77,7 @@ def compose(assets: dict[str, np.ndarray], ordinary: dict[str, np.ndarray], fron
     """
     front = None if front is None else _clean(front, ordinary, blurred, config)
     if front is not None and np.any(pixel):
+        front = front if blurred else _fill_holes(front, assets, pixel, config)
         seen = _find_seen(assets, ordinary, front, pixel, blurred, config)
         assets, held = _fade(assets, seen), held * seen
     alpha, made = assets["Combined"][..., 3:], {}
@@ -131,6 +132,32 @@ def _clean(front: dict[str, np.ndarray], ordinary: dict[str, np.ndarray], blurre
     made = front["Combined"].copy()
     made[part][..., 3] = smooth + kept * (alpha - smooth)
     return front | {"Combined": made}
+
+
+def _fill_holes(front: dict[str, np.ndarray], assets: dict[str, np.ndarray], pixel: np.ndarray | float,
+                config: CompositeConfig) -> dict[str, np.ndarray]:
+    """front with what stands between an asset and another part of assets far behind it, around the nearer one: the
+    hole of that, a little larger than it is, took it away. It goes on as it is farther from there."""
+    shown = assets["Depth"][..., 0]
+    depth, step = np.where(shown > 0, shown, np.float32(1e30)), np.broadcast_to(config.rim * pixel, shown.shape)
+    nearest = -filters.local_maximum(-depth, config.hole_edge)
+    unknown = (shown > 0) & (depth - nearest > step)
+    if not unknown.any():
+        return front
+    front = front | {name: front[name].copy() for name in front if _is_covering(name)}
+    alpha, (height, width) = front["Combined"][..., 3].copy(), depth.shape
+    for _ in range(config.hole_edge + 1):
+        y, x = np.nonzero(unknown)
+        rows = np.clip(y + np.array([-1, -1, -1, 0, 0, 1, 1, 1])[:, None], 0, height - 1)
+        columns = np.clip(x + np.array([-1, 0, 1, -1, 1, -1, 0, 1])[:, None], 0, width - 1)
+        told = ~unknown[rows, columns] & (shown[rows, columns] > depth[y, x] - step[y, x])
+        share = told / np.maximum(told.sum(0), 1)
+        more = (told.any(0)) & ((share * alpha[rows, columns]).sum(0) > alpha[y, x])
+        for name in filter(_is_covering, front):
+            around = (share[..., None] * front[name][rows, columns]).sum(0)
+            front[name][y[more], x[more]] = around[more]
+        unknown[y, x], alpha = ~told.any(0), front["Combined"][..., 3]
+    return front
 
 
 def _is_covering(name: str) -> bool:
@@ -190,6 +217,8 @@ def _find_seen(assets: dict[str, np.ndarray], ordinary: dict[str, np.ndarray], f
     rim = (near | inside & smooth) & (seen < 1) & (gone > config.solid)
     if not blurred:
         rim |= near & (seen < 1) & (gone > 1 - config.solid) & smooth
+    if not blurred:  # the depth of hair is that of one ray, which may meet one where hardly any is: no line, but specks
+        rim &= filters.blur_box(rim, 1) > 2.5 / 9
     for _ in range(2):  # where the cut ends, the rim is there in part
         rim |= inside & smooth & (filters.local_minimum(~rim * 1.0) < 1)
     return np.where(rim, seen, 1)[..., None].astype(np.float32)

@@ -282,3 +282,27 @@ def test_fog_before_an_asset_has_no_grain():
     off = compose(asset, ordinary, front)["Combined"][..., 0] - (0.2 * fog + 1 - fog)[..., 0]
     assert off[4:-4, 4:26].std() < 0.015, "0.05 where it is left alone"
     assert np.abs(off[:, 30:34]).max() < 1e-6
+
+
+def test_fog_between_two_assets_leaves_no_dark_ring_around_the_nearer():
+    """Its hole, larger than it is, took the fog before the farther one as well."""
+    columns = np.arange(40)[None, :, None] + np.zeros((30, 1, 1))
+    near, far = columns < 20, columns < 22
+    assets = {"Combined": np.where(near, np.float32([1, 0, 0, 1]), np.float32([0, 0, 0, 1])).astype(np.float32),
+              "Depth": np.where(near, 2, 5).astype(np.float32)}
+    front = {"Combined": np.where(far, 0, np.float32([0.5, 0.5, 0.5, 0.5])).astype(np.float32),
+             "Depth": np.zeros((30, 40, 1), np.float32)}
+    behind = {"Combined": np.ones((30, 40, 4), np.float32), "Depth": np.full((30, 40, 1), 9, np.float32)}
+    made = compose(assets, behind, front, pixel=0.01)["Combined"]
+    np.testing.assert_allclose(made[:, 20:, :3], 0.5, atol=1e-5)
+    np.testing.assert_allclose(made[:, :20, :3], np.broadcast_to([1, 0, 0], (30, 20, 3)), atol=1e-5)
+
+
+def test_thin_hair_that_a_ray_meets_puts_no_specks_on_an_asset():
+    generator = np.random.default_rng(5)
+    assets = {"Combined": np.ones((60, 60, 4), np.float32), "Depth": np.full((60, 60, 1), 3, np.float32)}
+    ground = {"Combined": np.full((60, 60, 4), np.float32([0.2, 0.2, 0.2, 1])),
+              "Depth": np.where(generator.random((60, 60, 1)) < 0.05, 2.9, 3.5).astype(np.float32)}
+    front = {"Combined": np.zeros((60, 60, 4), np.float32), "Depth": np.zeros((60, 60, 1), np.float32)}
+    made = compose(assets, ground, front, pixel=0.02)["Combined"]
+    assert (made[..., 0] > 0.95).mean() > 0.99
