@@ -78,8 +78,7 @@ def compose(assets: dict[str, np.ndarray], ordinary: dict[str, np.ndarray], fron
     front = None if front is None else _clean(front, ordinary, blurred, config)
     if front is not None and np.any(pixel):
         front = front if blurred else _fill_holes(front, assets, pixel, config)
-        seen = _find_seen(assets, ordinary, front, pixel, blurred, config)
-        assets, held = _fade(assets, seen), held * seen
+        assets, held = _fade(assets, seen := _find_seen(assets, ordinary, front, pixel, blurred, config)), held * seen
     alpha, made = assets["Combined"][..., 3:], {}
     free, hiding = _measure_free(alpha, front, cut, blurred, config)
     hollow = _find_hollow(hole := alpha * cut + free * held, free * (alpha - held), alpha, ordinary, front)
