@@ -8,6 +8,7 @@ import numpy as np
 
 from ..asset import CELL
 from ..image.filters import distances
+from ..models.mini.layout import SIZE
 from .config import ReconstructionConfig
 from .revolution import find_middle, is_uneven, measure_halves, turn_outlines
 from .symmetry import LEFT_RIGHT
@@ -60,6 +61,6 @@ def measure_photo_asymmetry(view: LayerView) -> float:
         return np.inf
     uv, depth = project(points, view.camera)
     uv = np.clip(uv, -1, 1)
-    outside = look_up(distances(~view.mask)[None], uv)[:, 0] * (reach(view.camera) / (CELL * view.mask.shape[1]))
+    outside = look_up(distances(~view.mask, beyond=True)[None], uv)[:, 0] * (reach(view.camera) / (CELL * SIZE))
     before = (view.inside(view.front[None], uv)[:, 0] - depth) / CELL
     return float(np.maximum(outside, np.where(outside < 1, before, 0)).mean())

@@ -8,7 +8,7 @@ from ..asset import CELL
 from ..image.filters import blur_box, blur_masked, distances, grow, local_maximum
 from ..models.mini.layout import SIZE
 from .config import ReconstructionConfig
-from .thickness import fit_discs, measure_angularity
+from .thickness import fit_discs, inflate_outline, measure_angularity
 from .view import LayerView, look_up, project, reach
 
 
@@ -69,7 +69,7 @@ def close_sides(deep: np.ndarray, view: LayerView, uv: np.ndarray, depth: np.nda
     """How deep cells (P,), seen at uv (P, 2) and a depth (P,), lie inside a solid (P,) whose sides close, by a share
     (P,), as those of an ellipsoid do: as wide as the outline where that lies, and as long behind it as the solid is,
     but no more than so many times as long as wide; less by a relief (P,), a share of that. Those of a box, by its
-    outline, run straight on to its rear, whatever the share."""
+    outline, run straight on to its rear, whatever the share, and what sticks out of them is as deep as it is wide."""
     pixel, calm, width = reach(view.camera) / SIZE, config.side_calm, distances(view.mask)
     angular = measure_angularity(view)
     inside = deep > 0
@@ -83,8 +83,9 @@ def close_sides(deep: np.ndarray, view: LayerView, uv: np.ndarray, depth: np.nda
     rim = blur_box(blur_box(spread_rim(view, config), config.side_radius), config.side_radius)  # even inside, too
     lack = config.side_swelling * calm * wide  # what calming adds at the outline
     lack = lack + angular * (edge - lack - _straighten_outline(view.mask, config))
-    maps = np.stack([edge, lack, radius, rim, _spread_deepest(back, config)]).astype(np.float32)
-    edge, lack, radius, rim, back = view.inside(maps, uv).T
+    ends = view.front + inflate_outline(view)[0]  # of what sticks out
+    maps = np.stack([edge, lack, radius, rim, _spread_deepest(back, config), ends]).astype(np.float32)
+    edge, lack, radius, rim, back, end = view.inside(maps, uv).T
     # a box is as long as networks are sure that it is
     longest = config.side_length * relief * radius * pixel / np.maximum(1 - angular * (1 - share), 1e-3)
     length = np.maximum(np.minimum(back - rim, longest), config.least_width)
@@ -93,6 +94,7 @@ def close_sides(deep: np.ndarray, view: LayerView, uv: np.ndarray, depth: np.nda
     power = 2 + (config.box_power - 2) * angular
     inward = 1 - np.clip(edge / np.maximum(radius, 1), -angular, 1)
     body = (1 - (inward**power + behind**power) ** (1 / power)) * (np.minimum(radius * pixel, length) / CELL)
+    body = np.where(inward > 1, np.maximum(body, (end - depth) / CELL), body)
     return deep - np.maximum(share, angular) * np.maximum(deep - body, 0)
 
 
@@ -100,4 +102,4 @@ def _straighten_outline(mask: np.ndarray, config: ReconstructionConfig) -> np.nd
     """How far pixels lie inside an outline (S, S) without what sticks out of its sides or is cut into them, but with
     its corners, (S, S) pixels."""
     calm = blur_box(mask.astype(np.float32), config.box_radius) > 0.5
-    return distances(calm) - distances(~calm)
+    return distances(calm) - np.minimum(distances(~calm, beyond=True), SIZE)

@@ -50,7 +50,7 @@ def fit_discs(edge: np.ndarray) -> np.ndarray:
     radius = edge.copy()
     for size in np.geomspace(1, max(edge.max(), 1), 16):
         # covered by a disc of that size around a pixel that has room for it
-        radius[distances(edge < size) < size] = size
+        radius[distances(edge < size, beyond=True) < size] = size
     return radius
 
 

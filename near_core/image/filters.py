@@ -116,10 +116,10 @@ def local_range(values: np.ndarray) -> np.ndarray:
     return np.nan_to_num(np.fmax.reduce(around) - np.fmin.reduce(around))
 
 
-def distances(mask: np.ndarray) -> np.ndarray:
-    """(S, S) float32: how far every pixel of a mask (S, S) bool is from the next one outside it, in pixels; what lies
-    beyond the picture is outside."""
-    padded = np.pad(mask, 1)
+def distances(mask: np.ndarray, beyond: bool = False) -> np.ndarray:
+    """(S, S) float32: how far every pixel of a mask (S, S) bool is from the next one outside it, in pixels, infinite
+    where there is none. beyond: whether what lies beyond the picture is in the mask."""
+    padded = np.pad(mask, 1, constant_values=beyond)
     steps = np.arange(len(padded), dtype=np.float32)
     apart = (steps[:, None] - steps) ** 2
     along = np.where(padded[:, None, :], np.float32(np.inf), apart[None]).min(2)  # squared, within each row

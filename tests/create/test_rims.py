@@ -169,10 +169,13 @@ def test_what_is_a_box_from_its_front_is_one_behind_it():
     assert measure_angularity(view) == 1
     levels = (-0.1, 0.0, 0.16)
     assert widths_behind(view, 1, levels, config=view.config)[1:] == pytest.approx([1.1, 1.14], abs=0.05)
-    view.mask[62:66, 96:110] = True
+    view.mask[62:66, 96:110], view.front[62:66, 96:110] = True, -0.2
     beside = widths_behind(view, 1, levels, config=view.config)
     assert max(beside[1:]) < 1.02, "and not 1.1 to 1.2, as all of the outline along the rays"
     assert widths_behind(view, 0, levels, config=view.config) == pytest.approx(beside, abs=0.01), "sure or not"
+    view.mask[61:67, 96:110], view.front[61:67, 96:110] = True, -0.1
+    mirror, behind = widths_behind(view, 1, (-0.05, 0.1), config=view.config)
+    assert mirror > 1.05 and behind < 1.05, "what stands off farther back is there, as deep as it is wide"
 
 
 def test_what_is_round_from_its_front_is_no_box():

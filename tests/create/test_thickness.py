@@ -7,13 +7,23 @@ from near_core.create.config import ReconstructionConfig
 from near_core.create.thickness import (
     doubt_depth,
     estimate_thickness,
+    fit_discs,
     measure_bend,
     measure_plainness,
     measure_share,
 )
 from near_core.create.view import compute_cell_centres, reach
+from near_core.image.filters import distances
 from near_core.scene import camera as cameras
 from tests.create.pictures import view_of
+
+
+def test_discs_are_as_large_near_a_pictures_border_as_in_its_middle():
+    """An arm that leaves a body."""
+    mask = np.zeros((128, 128), bool)
+    mask[32:96, 32:96] = True
+    mask[61:67, 96:122] = True
+    np.testing.assert_allclose(fit_discs(distances(mask))[62:66, 100:120], 3, atol=0.5)
 
 
 def test_a_front_is_as_thick_as_a_round_body_and_no_thicker_than_the_layers_say():

@@ -88,6 +88,8 @@ def test_cubes_are_measured_inside_a_slab():
 def test_distances_are_scipys(mask):
     truth = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
     np.testing.assert_allclose(filters.distances(mask), truth, atol=1e-5)
+    np.testing.assert_allclose(filters.distances(mask, beyond=True), ndimage.distance_transform_edt(mask), atol=1e-5)
+    assert np.isinf(filters.distances(np.ones_like(mask), beyond=True)).all()
 
 
 def test_growing_is_scipys_dilation(mask):

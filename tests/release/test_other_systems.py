@@ -12,7 +12,7 @@ from release.shell import ROOT
 
 # behind a look at the system, or at whether it is there
 SEEN_TO = {"os.setpriority", "os.PRIO_PROCESS", "os.posix_fallocate", "os.register_at_fork", "os.sysconf",
-           "signal.SIGKILL"}
+           "os.RTLD_LAZY", "os.RTLD_NOLOAD", "signal.SIGKILL"}
 
 
 def list_names(body: list[ast.stmt], there: bool) -> set[str]:
