@@ -117,9 +117,10 @@ class Channel:
             self._out.close()
 
     def leave(self) -> None:
-        """close, after which whoever sends waits for ever: the process is about to end."""
-        self._lock.acquire()
-        self._out.close()
+        """close, after which whoever sends waits for ever: the process is about to end. Nothing where somebody sends to
+        who does not read."""
+        if self._lock.acquire(timeout=1):
+            self._out.close()
 
     def _frame(self, frame: dict) -> None:
         text = json.dumps(frame, separators=(",", ":")).encode()
