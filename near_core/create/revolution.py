@@ -185,8 +185,7 @@ def is_uneven(view: LayerView, config: ReconstructionConfig = ReconstructionConf
     body = np.abs(np.arange(SIZE) - middle) < half[:, None] + 0.5
     rows = _find_heights(view, _find_axis([view], [middle]), half, config)[2]
     pieces = _list_beside(view.mask, body, rows, config)
-    room = SIZE // 4  # what lies beyond a picture counts as a body
-    away = distances(np.pad(~body, room, constant_values=True))[room:-room, room:-room]
+    away = distances(~body, beyond=True)
     return any(away[piece].max() ** 2 < config.handle_reach * piece.sum()
                for piece in (pieces == each for each in np.unique(pieces[pieces > 0])))
 

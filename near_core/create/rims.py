@@ -83,7 +83,7 @@ def close_sides(deep: np.ndarray, view: LayerView, uv: np.ndarray, depth: np.nda
     rim = blur_box(blur_box(spread_rim(view, config), config.side_radius), config.side_radius)  # even inside, too
     lack = config.side_swelling * calm * wide  # what calming adds at the outline
     lack = lack + angular * (edge - lack - _straighten_outline(view.mask, config))
-    ends = view.front + inflate_outline(view)[0]  # of what sticks out
+    ends = view.front + (inflate_outline(view)[0] if angular else 0)  # of what sticks out of a box
     maps = np.stack([edge, lack, radius, rim, _spread_deepest(back, config), ends]).astype(np.float32)
     edge, lack, radius, rim, back, end = view.inside(maps, uv).T
     # a box is as long as networks are sure that it is
